@@ -1,0 +1,52 @@
+"""What a gateway's webhook tells us, in our words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from app.domain.vocabulary import EventType, OutcomeClass, Priority
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tag:
+    """What we write into a gateway's metadata, so that its webhooks name the message and the try."""
+
+    uuid: UUID
+    priority: Priority
+    attempt: int
+
+    def __str__(self) -> str:
+        """Spell the tag in letters, digits, `-` and `_` only: SES allows no others."""
+        return f"{self.uuid}_{self.priority}_{self.attempt}"
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Tag | None":
+        """Read a tag back; None for anything that is not one of ours."""
+        try:
+            uuid, priority, attempt = (text or "").split("_")
+            return cls(uuid=UUID(uuid), priority=Priority(priority), attempt=int(attempt))
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """One thing that happened to one recipient's message at a gateway.
+
+    `key` is the same each time the gateway tells the same fact about the same recipient, however
+    often and under whatever request id; it counts once. A message is found by `tag`, else by
+    `external_id`. `outcome` says what a bounce, a failure or a deferral means: `recipient` for a
+    hard bounce, `unreachable` for a soft one, `content`, `config`, `throttle`.
+    """
+
+    key: str
+    event_type: EventType
+    occurred_at: datetime
+    tag: Tag | None = None
+    external_id: str | None = None
+    external_event_id: str | None = None
+    outcome: OutcomeClass | None = None
+    code: str = ""
+    detail: str = ""
+    data: Mapping[str, str | int | bool] = field(default_factory=dict)

@@ -1,0 +1,94 @@
+"""Every error Tocsin raises on purpose, in one tree.
+
+TocsinError
+├── ConfigurationError        settings are wrong or missing; the message says which and how to mend it
+├── Unavailable               PostgreSQL or Redis cannot be reached now; asking again later may work
+├── Refused                   the caller asked for something that cannot be done
+│   ├── Invalid               the request has faults, each with its field
+│   ├── Unauthenticated       no key, or one that is unknown, expired or revoked
+│   ├── Forbidden             the key lacks a scope
+│   ├── NotFound              no such message, batch, template …
+│   ├── Conflict              the thing is not in a state that allows this
+│   │   └── InFlight          a request with the same idempotency key is still running
+│   ├── KeyReused             the idempotency key came with another body before
+│   ├── TooLarge              the body is larger than allowed
+│   ├── Busy                  the share of threads for this kind of request is used up
+│   └── NoGateway             the channel has no gateway that could send this
+└── Forged                    a webhook whose proof does not hold
+    └── ProofUnavailable      its proof could not be checked now; the sender should try again
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class TocsinError(Exception):
+    """Anything Tocsin raises on purpose."""
+
+
+class ConfigurationError(TocsinError):
+    """Settings are wrong or missing; the text says which and how to mend it."""
+
+
+class Unavailable(TocsinError):
+    """A server we depend on cannot be reached now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where (a dotted path), and what to do about it."""
+
+    field: str
+    message: str
+
+
+class Refused(TocsinError):
+    """The caller asked for something that cannot be done; its text may be shown to the caller."""
+
+
+class Invalid(Refused):
+    """A request with faults: all of them, not just the first."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(f"{fault.field}: {fault.message}" for fault in self.faults))
+
+    @classmethod
+    def of(cls, field: str, message: str) -> "Invalid":
+        """Make the error for a single fault."""
+        return cls([Fault(field, message)])
+
+
+class Unauthenticated(Refused): ...
+
+
+class Forbidden(Refused): ...
+
+
+class NotFound(Refused): ...
+
+
+class Conflict(Refused): ...
+
+
+class InFlight(Conflict): ...
+
+
+class KeyReused(Refused): ...
+
+
+class TooLarge(Refused): ...
+
+
+class Busy(Refused): ...
+
+
+class NoGateway(Refused): ...
+
+
+class Forged(TocsinError):
+    """A webhook whose proof does not hold; the text names the check that failed, never the content."""
+
+
+class ProofUnavailable(Forged):
+    """A webhook's proof needs a key or certificate that cannot be had now."""

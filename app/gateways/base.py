@@ -1,0 +1,143 @@
+"""What a gateway is: pure functions between our messages and a vendor's wire format.
+
+Nothing here or in a vendor's module does I/O. `transport.py` carries requests out;
+`docs/adding_a_gateway.md` says what to write for another vendor.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from app.domain.facts import Fact, Tag
+from app.domain.outcomes import Outcome
+from app.domain.vocabulary import Channel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """A file that goes with an email; `content` is the file's bytes."""
+
+    filename: str
+    content_type: str
+    content: bytes
+    content_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Envelope:
+    """One rendered message for one recipient, ready for a gateway to put on the wire.
+
+    `sender` is "Name <address>" or a bare address for email; a number or service for others.
+    `expires_at` lets a gateway that takes a validity period get the time left.
+    """
+
+    tag: Tag
+    channel: Channel
+    address: str
+    sender: str
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+    reply_to: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
+    ip_pool: str | None = None
+    category: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpRequest:
+    """One HTTP request to a gateway. `timeout` is for the whole exchange, from connect to last byte."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+    method: str = "POST"
+    timeout: timedelta = timedelta(seconds=15)
+    connect_timeout: timedelta = timedelta(seconds=5)
+    http2: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpResponse:
+    """A complete answer. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    elapsed: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpFailure:
+    """No complete answer came. `written` says whether any byte of the request may have left us."""
+
+    written: bool
+    detail: str
+    timed_out: bool = False
+    elapsed: timedelta = timedelta(0)
+
+
+class Gateway(Protocol):
+    """A vendor's sending side. `batch` is how many messages one request may carry."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def channel(self) -> Channel: ...
+
+    @property
+    def batch(self) -> int: ...
+
+    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
+        """Make the request that sends these messages; `now` goes into signatures and validity periods."""
+        ...
+
+    def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
+        """Tell what the answer means: one outcome a message, in the same order; never raises."""
+        ...
+
+    def cannot_express(self, message: Envelope) -> str | None:
+        """Name what this gateway would have to drop from the message, or None where all of it fits."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookRequest:
+    """A request to /webhooks/…, as raw as it came. Header names are in lower case."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Webhook(Protocol):
+    """A vendor's telling side: proof over the raw bytes, then facts."""
+
+    @property
+    def name(self) -> str: ...
+
+    def key_url(self, request: WebhookRequest) -> str | None:
+        """Say where the key for this request's proof is to be fetched; None when settings hold it.
+
+        The address is checked here against what the vendor may use, so it is safe to fetch.
+        Raises Forged where the request names another.
+        """
+        ...
+
+    def verify(self, request: WebhookRequest, key: bytes | None, now: datetime) -> None:
+        """Return where the proof holds over the raw bytes; raise Forged otherwise."""
+        ...
+
+    def events(self, request: WebhookRequest) -> list[Fact]:
+        """Read the facts of a proven request; an element that cannot be read is left out, not fatal."""
+        ...
+
+    def confirmation_url(self, request: WebhookRequest) -> str | None:
+        """Give the address to fetch where this proven request asks us to confirm a subscription."""
+        ...

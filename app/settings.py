@@ -1,0 +1,150 @@
+"""Every setting: read once from the environment and `.env`, validated, each fault named.
+
+The name in the environment is the field's name in capitals; inside a group the parts are joined by
+two underscores, as in `P0__MAX_AGE_SECONDS`. `tocsin settings` lists them all.
+"""
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.domain.lanes import LANES, Lane
+from app.domain.vocabulary import Priority
+from app.errors import ConfigurationError
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class LaneSettings(BaseModel):
+    """What may be set for one priority; what is not set is as in `app/domain/lanes.py`."""
+
+    name: str | None = Field(None, description="Name for people")
+    max_age_seconds: int | None = Field(None, gt=0, description="A message not handed over by then expires")
+    retry_attempts: int | None = Field(None, gt=0, le=100, description="Rounds through the chain of gateways")
+    queue: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="Name of the Dramatiq queue")
+    min_threads: int | None = Field(None, ge=1, le=100, description="Sending threads that always run")
+    max_threads: int | None = Field(None, ge=1, le=100, description="Sending threads at most")
+    unknown: Literal["resend", "hold"] | None = Field(
+        None, description="What to do with a message of which nobody knows whether it was sent"
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one process."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    # Servers
+    database_url: str | None = Field(
+        None, description="PostgreSQL; without it `tocsin up` starts one of its own"
+    )
+    redis_url: str | None = Field(
+        None, description="Valkey or Redis; without it `tocsin up` starts one of its own"
+    )
+    database_pool: int = Field(20, ge=2, le=500, description="Connections of one web process at most")
+    data_dir: Path | None = Field(None, description="Where `tocsin up` keeps its servers' data")
+    host: str = Field("127.0.0.1", description="Address that the web process listens on")
+    port: int = Field(8000, ge=1, le=65535, description="Port of the web process")
+    web_threads: int = Field(8, ge=4, le=128, description="Requests handled at once by the web process")
+    simulator_port: int = Field(8001, ge=1, le=65535, description="Port of the provider simulator")
+    public_base_url: str | None = Field(
+        None, description="Where the world reaches us, as in webhooks' signatures"
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="Proxies in front whose X-Forwarded headers are believed"
+    )
+
+    # Gateways
+    email_default_gateway: str = Field("postal", description="First choice for email")
+    email_failover_gateway: str = Field("ses", description="Second choice for email")
+    simulated: bool = Field(False, description="Gateways are the simulator; set by `tocsin up` alone")
+    gateway_timeout_seconds: float = Field(15, gt=0, le=60, description="One request to a gateway at most")
+    gateway_concurrency: int = Field(
+        64, ge=1, le=1000, description="Requests in flight of one sending thread"
+    )
+
+    postal_url: str | None = Field(None, description="Postal's address, as in https://postal.example.com")
+    postal_api_key: SecretStr | None = Field(None, description="Credential of Postal's HTTP API")
+    postal_webhook_public_key: str | None = Field(
+        None, description="Postal's webhook key (base64 SPKI); fetched from its JWKS where not set"
+    )
+    postal_accept_sha1: bool = Field(False, description="Believe webhooks of Postal before 3.2 (SHA-1 only)")
+
+    aws_region: str | None = Field(None, description="Region of Amazon SES")
+    aws_access_key_id: SecretStr | None = Field(None, description="AWS credential; else botocore's own chain")
+    aws_secret_access_key: SecretStr | None = Field(None, description="AWS credential")
+    aws_session_token: SecretStr | None = Field(
+        None, description="AWS credential, where it is a temporary one"
+    )
+    aws_endpoint_url_sesv2: str | None = Field(
+        None, description="Another address for SES, as botocore names it"
+    )
+    ses_configuration_set: str | None = Field(None, description="SES publishes events only where one is used")
+    ses_sns_topic_arns: Names = Field((), description="SNS topics whose notifications are believed")
+    ses_sns_cert_origin: str | None = Field(
+        None, description="Origin of SNS certificates other than Amazon's; for the simulator"
+    )
+
+    # Priorities
+    p0: LaneSettings = LaneSettings()
+    p1: LaneSettings = LaneSettings()
+    p2: LaneSettings = LaneSettings()
+    p3: LaneSettings = LaneSettings()
+    p4: LaneSettings = LaneSettings()
+    gate_depth: int = Field(10_000, ge=1, description="P2 and P3 wait while this many P1 messages are due")
+
+    # Rules
+    rate_limiting_enabled: bool = Field(True, description="Apply the table rate_limits")
+    rate_prefix: str = Field("comm:rate:", description="Prefix of the limits' keys in Redis")
+    rate_reserve_percent: int = Field(20, ge=0, le=90, description="Share of each window kept for P0 and P4")
+    hard_bounce_permanent: bool = Field(True, description="A hard bounce suppresses for ever")
+    soft_bounce_threshold: int = Field(3, ge=1, description="Final soft bounces in 30 days that suppress")
+    complaint_permanent: bool = Field(True, description="A complaint suppresses for ever")
+    held_hours: float = Field(6, gt=0, description="How long an unknown outcome may stay held")
+    held_then: Literal["fail", "resend"] = Field("fail", description="What follows when it is over")
+    retention_days: int = Field(30, ge=1, description="Finished messages are kept this long")
+    phone_region: str | None = Field(
+        None, pattern=r"^[A-Z]{2}$", description="Country of numbers written without +"
+    )
+    max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest JSON body, bulk included")
+    max_single_body_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of any other request")
+
+    # Observing
+    log_format: Literal["console", "json"] = Field("console", description="One readable line, or JSON")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity logged"
+    )
+    prometheus_multiproc_dir: Path | None = Field(None, description="Where processes share their metrics")
+
+    @field_validator("ses_sns_topic_arns", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @cached_property
+    def lanes(self) -> dict[Priority, Lane]:
+        """The five lanes, with what the settings change about them."""
+        return {priority: self._lane(priority) for priority in Priority}
+
+    def _lane(self, priority: Priority) -> Lane:
+        changes = getattr(self, priority.lower()).model_dump(exclude_none=True)
+        if "max_age_seconds" in changes:
+            changes["max_age"] = timedelta(seconds=changes.pop("max_age_seconds"))
+        if "retry_attempts" in changes:
+            changes["max_attempts"] = changes.pop("retry_attempts")
+        return LANES[priority].changed(**changes)
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings; raises ConfigurationError that names every fault by its variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as exc:
+        lines = [f"  {'__'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in exc.errors()]
+        raise ConfigurationError("Settings that cannot be used:\n" + "\n".join(lines)) from exc
