@@ -1,0 +1,73 @@
+"""The tables as SQLAlchemy sees them; the migrations make them, and a test holds the two together."""
+
+from app.db.tables.base import metadata
+from app.db.tables.events import (
+    delivery_events,
+    event_keys,
+    inbound_messages,
+    parked_events,
+    webhook_inbox,
+)
+from app.db.tables.people import (
+    api_clients,
+    api_keys,
+    audit_log,
+    roles,
+    users,
+)
+from app.db.tables.queue import (
+    batch_deltas,
+    batch_rejects,
+    batch_staging,
+    claims,
+    lane_flows,
+    message_batches,
+    message_queue,
+)
+from app.db.tables.rules import (
+    channel_health,
+    gateways,
+    message_template_versions,
+    message_templates,
+    rate_limits,
+    senders,
+    suppression_list,
+)
+from app.db.tables.workings import (
+    controls,
+    idempotency_keys,
+    job_leader,
+    job_runs,
+)
+
+__all__ = [
+    "api_clients",
+    "api_keys",
+    "audit_log",
+    "batch_deltas",
+    "batch_rejects",
+    "batch_staging",
+    "channel_health",
+    "claims",
+    "controls",
+    "delivery_events",
+    "event_keys",
+    "gateways",
+    "idempotency_keys",
+    "inbound_messages",
+    "job_leader",
+    "job_runs",
+    "lane_flows",
+    "message_batches",
+    "message_queue",
+    "message_template_versions",
+    "message_templates",
+    "metadata",
+    "parked_events",
+    "rate_limits",
+    "roles",
+    "senders",
+    "suppression_list",
+    "users",
+    "webhook_inbox",
+]
