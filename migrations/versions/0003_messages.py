@@ -151,8 +151,6 @@ CREATE TABLE message_queue (
     CONSTRAINT message_queue_attempts_check CHECK (attempts >= 0 AND max_attempts > 0)
 ) PARTITION BY LIST (priority);
 
-ALTER SEQUENCE message_queue_id_seq OWNED BY message_queue.id;
-
 CREATE UNIQUE INDEX message_queue_uuid_key ON message_queue (uuid, priority);
 CREATE INDEX message_queue_due_idx ON message_queue (channel, client_id, scheduled_for, id)
     WHERE status = 'pending';
@@ -231,5 +229,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP TABLE lane_flows, claims, message_queue")
+    op.execute("DROP SEQUENCE message_queue_id_seq")
     op.execute("DROP FUNCTION count_batch_changes()")
     op.execute("DROP TABLE batch_deltas, batch_rejects, batch_staging, message_batches")

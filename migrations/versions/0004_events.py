@@ -32,7 +32,6 @@ CREATE TABLE delivery_events (
     recorded_at timestamptz NOT NULL DEFAULT now()
 ) PARTITION BY RANGE (recorded_at);
 
-ALTER SEQUENCE delivery_events_id_seq OWNED BY delivery_events.id;
 CREATE INDEX delivery_events_message_id_idx ON delivery_events (message_id);
 
 CREATE TRIGGER delivery_events_append_only BEFORE UPDATE OR DELETE ON delivery_events
@@ -132,3 +131,4 @@ def downgrade() -> None:
     op.execute("DROP TABLE inbound_messages, parked_events, webhook_inbox, event_keys")
     op.execute("DROP FUNCTION ensure_event_partitions(integer)")
     op.execute("DROP TABLE delivery_events")
+    op.execute("DROP SEQUENCE delivery_events_id_seq")
