@@ -1,0 +1,173 @@
+"""Real servers for tests: one PostgreSQL and one Valkey for each xdist worker, made when first asked for."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from app.db.migrate import upgrade
+from app.embedded import accounts, binaries, cluster, tuning
+from app.embedded.guard import Guard
+from app.embedded.postgres import Postgres, create_database
+from app.embedded.process import Process, start
+from app.embedded.valkey import Valkey
+
+_names = count(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Urls:
+    """Addresses of one database: as the application's role, and as the owner of the tables."""
+
+    application: str
+    owner: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Databases:
+    """Makes a database for each test. A test's own is dropped by the next: at once it takes 0.1 s more."""
+
+    server: Postgres
+    connection: psycopg.Connection
+    used: list[str] = field(default_factory=list)
+
+    def fresh(self, template: str | None = None) -> Urls:
+        for name in self.used:
+            self.connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.used[:] = [f"test_{next(_names)}"]
+        create_database(self.connection, self.used[0], template=template)
+        return self.urls(self.used[0])
+
+    def urls(self, name: str) -> Urls:
+        return Urls(
+            application=self.server.url(name, cluster.APPLICATION),
+            owner=self.server.url(name, cluster.OWNER),
+        )
+
+
+@pytest.fixture(scope="session")
+def server_account() -> accounts.Account:
+    """Who runs the servers: we ourselves, or `nobody` where we are root."""
+    return accounts.for_servers(Path("/nonexistent"))
+
+
+@pytest.fixture(scope="session")
+def server_root(server_account) -> Iterator[Path]:
+    """A short directory for servers, which their account may use; pytest's own are root's alone."""
+    root = Path(tempfile.mkdtemp(prefix="tocsin-test-"))
+    os.chown(root, server_account.uid, server_account.gid)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def guard() -> Iterator[Guard]:
+    """Stops the servers also where pytest itself is killed."""
+    guard = Guard()
+    yield guard
+    guard.close()
+
+
+@pytest.fixture(scope="session")
+def postgres(server_root, server_account, guard) -> Iterator[Postgres]:
+    """A running PostgreSQL with both roles, without fsync."""
+    found = binaries.find_postgres()
+    server = Postgres(
+        data=server_root / "postgres",
+        sockets=server_root,
+        log=server_root / "postgres.log",
+        programs=binaries.postgres_for(found, server_account, server_root / "programs"),
+        account=server_account,
+        tuning=tuning.of_this_machine(durable=False),
+    )
+    with running(server, guard):
+        server.ensure_database()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(server_root, server_account, guard) -> Iterator[Valkey]:
+    """A running Valkey that writes nothing to disk."""
+    found = binaries.find_valkey()
+    server = Valkey(
+        data=server_root / "valkey",
+        socket=server_root / "valkey.sock",
+        log=server_root / "valkey.log",
+        program=binaries.valkey_for(found, server_account, server_root / "programs"),
+        account=server_account,
+        durable=False,
+    )
+    with running(server, guard):
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey) -> str:
+    """The address of an empty Valkey."""
+    with redis.Redis.from_url(valkey.url()) as client:
+        client.flushall()
+    return valkey.url()
+
+
+@pytest.fixture(scope="session")
+def databases(postgres) -> Iterator[Databases]:
+    """Makes databases, and removes the ones of earlier tests."""
+    with psycopg.connect(postgres.superuser_dsn(), autocommit=True) as connection:
+        yield Databases(server=postgres, connection=connection)
+
+
+@pytest.fixture(scope="session")
+def template_database(databases) -> str:
+    """The name of a database that is migrated and that nobody is connected to."""
+    name = "template_tocsin"
+    create_database(databases.connection, name)
+    urls = databases.urls(name)
+    upgrade(urls.owner, application_url=urls.application)
+    return name
+
+
+@pytest.fixture
+def database(databases, template_database) -> Urls:
+    """The addresses of a fresh, migrated database."""
+    return databases.fresh(template_database)
+
+
+@pytest.fixture
+def empty_database(databases) -> Urls:
+    """The addresses of a fresh database without any table, for migrations."""
+    return databases.fresh()
+
+
+@pytest.fixture
+def database_url(database) -> str:
+    """The application's address of a fresh, migrated database."""
+    return database.application
+
+
+@pytest.fixture
+def owner_url(database) -> str:
+    """The owner's address of the same database."""
+    return database.owner
+
+
+@contextmanager
+def running(server: Postgres | Valkey, guard: Guard) -> Iterator[Process]:
+    """Have a server run inside the block, and gone after it."""
+    server.prepare()
+    process = start(server.command())
+    guard.watch(process)
+    try:
+        server.wait_until_ready(process)
+        yield process
+    finally:
+        process.stop()
+        guard.forget(process)
