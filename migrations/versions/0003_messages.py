@@ -215,6 +215,24 @@ CREATE TABLE lane_flows (
     client_id bigint NOT NULL,
     PRIMARY KEY (priority, channel, client_id)
 );
+
+CREATE TABLE lane_holds (
+    priority text NOT NULL,
+    channel text NOT NULL,
+    held_from timestamptz NOT NULL DEFAULT now(),
+    held_until timestamptz,
+    PRIMARY KEY (priority, channel, held_from)
+);
+CREATE UNIQUE INDEX lane_holds_open_key ON lane_holds (priority, channel) WHERE held_until IS NULL;
+
+CREATE FUNCTION held_time(of_priority text, of_channel text, since timestamptz, until timestamptz)
+RETURNS interval LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(
+        sum(least(coalesce(held_until, until), until) - greatest(held_from, since)), interval '0')
+    FROM lane_holds
+    WHERE priority = of_priority AND channel = of_channel
+      AND held_from < until AND coalesce(held_until, until) > since
+$$;
 """
 
 
@@ -228,7 +246,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE lane_flows, claims, message_queue")
+    op.execute("DROP FUNCTION held_time(text, text, timestamptz, timestamptz)")
+    op.execute("DROP TABLE lane_holds, lane_flows, claims, message_queue")
     op.execute("DROP SEQUENCE message_queue_id_seq")
     op.execute("DROP FUNCTION count_batch_changes()")
     op.execute("DROP TABLE batch_deltas, batch_rejects, batch_staging, message_batches")

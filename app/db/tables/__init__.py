@@ -21,6 +21,7 @@ from app.db.tables.queue import (
     batch_staging,
     claims,
     lane_flows,
+    lane_holds,
     message_batches,
     message_queue,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "job_leader",
     "job_runs",
     "lane_flows",
+    "lane_holds",
     "message_batches",
     "message_queue",
     "message_template_versions",

@@ -208,3 +208,19 @@ lane_flows = Table(
     Column("channel", Text, primary_key=True),
     Column("client_id", BigInteger, primary_key=True),
 )
+
+lane_holds = Table(
+    "lane_holds",
+    metadata,
+    Column("priority", Text, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("held_from", TIME, primary_key=True, server_default=text("now()")),
+    Column("held_until", TIME),
+    Index(
+        "lane_holds_open_key",
+        "priority",
+        "channel",
+        unique=True,
+        postgresql_where=text("(held_until IS NULL)"),
+    ),
+)
