@@ -1,0 +1,103 @@
+"""Telling workers that there is work, after it was committed.
+
+A wake is a hint: it may be lost, doubled or late, and the dispatcher finds what it missed. Actors are
+addressed by name, so that whoever accepts a message needs none of the sending code.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+from uuid import UUID
+
+import dramatiq
+import structlog
+from dramatiq.brokers.redis import RedisBroker
+from redis.exceptions import RedisError
+
+from app.domain.lanes import Lane
+from app.domain.vocabulary import Priority
+
+log = structlog.get_logger(__name__)
+
+EVENTS_QUEUE = "events"
+INGEST_QUEUE = "ingest"
+
+
+class Wake(Protocol):
+    """Whoever can be told that there is work."""
+
+    def lane(self, priority: Priority, *, sweep: bool = False) -> None:
+        """Tell of due messages in the lane; `sweep` asks to look from the beginning."""
+
+    def claim(self, priority: Priority, claim: UUID) -> None:
+        """Tell of a claim that waits for somebody to take it over."""
+
+    def failover(self, priority: Priority, messages: Sequence[int]) -> None:
+        """Tell of messages that are to go through their next gateway at once."""
+
+    def batch(self, priority: Priority, batch: int) -> None:
+        """Tell of an accepted bulk request that waits to be expanded."""
+
+    def inbox(self) -> None:
+        """Tell of webhooks that wait in the inbox."""
+
+
+class BrokerWake:
+    """Wakes through Dramatiq. Never more waiting wakes for a lane than it has senders."""
+
+    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane]) -> None:
+        self._broker = broker
+        self._lanes = lanes
+
+    def lane(self, priority: Priority, *, sweep: bool = False) -> None:
+        lane = self._lanes[priority]
+        if sweep or self._waiting(lane.queue) < lane.max_threads:
+            self._send(lane.queue, "claim_batch", priority.value, sweep)
+
+    def claim(self, priority: Priority, claim: UUID) -> None:
+        self._send(self._lanes[priority].queue, "send_via_gateway", priority.value, str(claim))
+
+    def failover(self, priority: Priority, messages: Sequence[int]) -> None:
+        self._send(self._lanes[priority].queue, "failover", priority.value, list(messages))
+
+    def batch(self, priority: Priority, batch: int) -> None:
+        self._send(self._lanes[priority].queue, "enqueue", batch)
+
+    def inbox(self) -> None:
+        if self._waiting(EVENTS_QUEUE) < 2:  # noqa: PLR2004 - one is running, one follows what came meanwhile
+            self._send(EVENTS_QUEUE, "record_event")
+
+    def _waiting(self, queue: str) -> int:
+        with _hint():
+            return int(self._broker.client.llen(f"{self._broker.namespace}:{queue}"))
+        return 0
+
+    def _send(self, queue: str, actor: str, *args: object) -> None:
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=queue, actor_name=actor, args=args, kwargs={}, options={}
+        )
+        with _hint():
+            self._broker.enqueue(message)
+
+
+@contextmanager
+def _hint() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, dramatiq.errors.ConnectionError) as exc:
+        # What is committed is safe: the dispatcher finds it as soon as Redis is back.
+        log.warning("wake lost", error=type(exc).__name__)
+
+
+class NoWake:
+    """Tells nobody: the dispatcher will find the work."""
+
+    def lane(self, priority: Priority, *, sweep: bool = False) -> None: ...
+
+    def claim(self, priority: Priority, claim: UUID) -> None: ...
+
+    def failover(self, priority: Priority, messages: Sequence[int]) -> None: ...
+
+    def batch(self, priority: Priority, batch: int) -> None: ...
+
+    def inbox(self) -> None: ...
