@@ -1,0 +1,240 @@
+"""What changes seldom and is asked for every message: routes, senders, templates, limits.
+
+Each process keeps a copy for a few seconds, so that accepting and sending cost no query for them. A
+change made elsewhere is seen here within `KEPT`; what must hold at once (suppressions, stops) is never
+taken from here.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import sqlalchemy as sa
+
+from app.db.tables import gateways, message_template_versions, message_templates, rate_limits, senders
+from app.domain.rendering import Compiled, Variable, compile_parts
+from app.domain.routing import POOLS, Needs, Route, chain
+from app.domain.vocabulary import Channel, MessageType
+from app.errors import NotFound
+
+KEPT = 2.0  # seconds
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sender:
+    """A configured identity that messages are sent as."""
+
+    slug: str
+    channel: Channel
+    address: str
+    name: str = ""
+    gateways: frozenset[str] | None = None
+    ip_pool: str | None = None
+    default_for: frozenset[str] = frozenset()
+
+    @property
+    def written(self) -> str:
+        """Spell the identity as a mail's From has it."""
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """One version of a template, compiled."""
+
+    slug: str
+    channel: Channel
+    locale: str | None
+    version: int
+    variables: tuple[Variable, ...]
+    compiled: Compiled
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitRow:
+    """One active row of rate_limits."""
+
+    limit_type: str
+    limit_key: str
+    per_second: int | None
+    per_minute: int | None
+    per_hour: int | None
+    per_day: int | None
+
+
+class Catalog:
+    """Reference data of one process, at most `KEPT` seconds old."""
+
+    def __init__(self, engine: sa.Engine, configured: dict[Channel, tuple[str, ...]]) -> None:
+        """`configured` names the gateways that have credentials, by channel, in their default order."""
+        self._engine = engine
+        self._configured = configured
+        self._kept: dict[str, tuple[float, object]] = {}
+        self._lock = threading.Lock()
+        self._compiled = lru_cache(maxsize=512)(self._compile)
+
+    def routes(self) -> tuple[Route, ...]:
+        """List the ways out: configured gateways, as the table `gateways` orders and weighs them."""
+        return self._keep("routes", self._load_routes)
+
+    def chain(self, needs: Needs) -> tuple[str, ...]:
+        """Put the gateways that fit in the order to try them; empty where none does."""
+        return chain(self.routes(), needs, random.random)
+
+    def sender(self, channel: Channel, message_type: MessageType, slug: str | None) -> Sender | None:
+        """Find the named identity, or the default one for the type; None where there is none."""
+        known = [sender for sender in self._keep("senders", self._load_senders) if sender.channel == channel]
+        if slug is not None:
+            return next((sender for sender in known if sender.slug == slug), None)
+        return next((sender for sender in known if message_type in sender.default_for), None)
+
+    def template(
+        self, slug: str, channel: Channel, locale: str | None = None, version: int | None = None
+    ) -> Template:
+        """Give a template's named version, else its active one, compiled; raises NotFound.
+
+        The exact locale wins, then its language alone, then the template without a locale.
+        """
+        found = self._keep("templates", self._load_active)
+        for wanted in _fallbacks(locale):
+            active = found.get((slug, channel, wanted))
+            if active is not None:
+                return self._compiled(slug, channel, wanted, version or active)
+        raise NotFound(f"there is no template {slug!r} for {channel}")
+
+    def limits(self) -> tuple[LimitRow, ...]:
+        """List the active rows of rate_limits."""
+        return self._keep("limits", self._load_limits)
+
+    def forget(self) -> None:
+        """Drop the copies, so that the next question reads what is true now."""
+        with self._lock:
+            self._kept.clear()
+
+    def _keep(self, name: str, load: Callable[[], T]) -> T:
+        at, value = self._kept.get(name, (float("-inf"), None))
+        if time.monotonic() - at < KEPT:
+            return value  # type: ignore[return-value]
+        with self._lock:
+            at, value = self._kept.get(name, (float("-inf"), None))
+            if time.monotonic() - at >= KEPT:
+                value = load()
+                self._kept[name] = (time.monotonic(), value)
+            return value  # type: ignore[return-value]
+
+    def _load_routes(self) -> tuple[Route, ...]:
+        with self._engine.connect() as conn:
+            rows = {(row.channel, row.gateway): row for row in conn.execute(sa.select(gateways))}
+        return tuple(
+            _route(channel, gateway, tier, rows.get((channel, gateway)))
+            for channel, names in self._configured.items()
+            for tier, gateway in enumerate(names, start=1)
+        )
+
+    def _load_senders(self) -> tuple[Sender, ...]:
+        with self._engine.connect() as conn:
+            rows = conn.execute(sa.select(senders).where(senders.c.is_active).order_by(senders.c.id)).all()
+        return tuple(
+            Sender(
+                slug=row.slug,
+                channel=Channel(row.channel),
+                address=row.address,
+                name=row.name,
+                gateways=None if row.gateways is None else frozenset(row.gateways),
+                ip_pool=row.ip_pool,
+                default_for=frozenset(row.default_for),
+            )
+            for row in rows
+        )
+
+    def _load_active(self) -> dict[tuple[str, str, str | None], int]:
+        table = message_templates
+        query = sa.select(table.c.slug, table.c.channel, table.c.locale, table.c.active_version).where(
+            table.c.is_active, table.c.active_version.is_not(None)
+        )
+        with self._engine.connect() as conn:
+            return {(row.slug, row.channel, row.locale): row.active_version for row in conn.execute(query)}
+
+    def _load_limits(self) -> tuple[LimitRow, ...]:
+        with self._engine.connect() as conn:
+            rows = conn.execute(sa.select(rate_limits).where(rate_limits.c.is_active)).all()
+        return tuple(
+            LimitRow(
+                limit_type=row.limit_type,
+                limit_key=row.limit_key,
+                per_second=row.max_per_second,
+                per_minute=row.max_per_minute,
+                per_hour=row.max_per_hour,
+                per_day=row.max_per_day,
+            )
+            for row in rows
+        )
+
+    def _compile(self, slug: str, channel: Channel, locale: str | None, version: int) -> Template:
+        head, body = message_templates, message_template_versions
+        query = (
+            sa.select(body)
+            .join(head, head.c.id == body.c.template_id)
+            .where(
+                head.c.slug == slug,
+                head.c.channel == channel,
+                head.c.locale.is_not_distinct_from(locale),
+                body.c.version == version,
+            )
+        )
+        with self._engine.connect() as conn:
+            row = conn.execute(query).one_or_none()
+        if row is None:
+            raise NotFound(f"template {slug!r} has no version {version}")
+        variables = tuple(Variable(**variable) for variable in row.variables)
+        return Template(
+            slug=slug,
+            channel=channel,
+            locale=locale,
+            version=version,
+            variables=variables,
+            compiled=compile_parts(row.subject, row.body_html, row.body_text, variables=variables),
+        )
+
+
+def needs_of(
+    channel: Channel,
+    message_type: MessageType,
+    *,
+    sender: Sender | None,
+    ip_pool: str | None,
+    capabilities: Sequence[str] = (),
+) -> Needs:
+    """Say what a message asks of a gateway; its pool is the named one, the sender's, or its type's."""
+    return Needs(
+        channel=channel,
+        pool=ip_pool or (sender.ip_pool if sender else None) or POOLS[message_type],
+        verified=sender.gateways if sender else None,
+        capabilities=frozenset(capabilities),
+    )
+
+
+def _route(channel: Channel, gateway: str, tier: int, row: sa.Row[tuple[object, ...]] | None) -> Route:
+    if row is None:
+        return Route(channel=channel, gateway=gateway, tier=tier)
+    return Route(
+        channel=channel,
+        gateway=gateway,
+        tier=row.tier,
+        weight=row.weight,
+        enabled=row.enabled,
+        pools=frozenset(row.pools),
+        capabilities=frozenset(row.capabilities),
+    )
+
+
+def _fallbacks(locale: str | None) -> list[str | None]:
+    if locale is None:
+        return [None]
+    return list(dict.fromkeys([locale, locale.split("-")[0], None]))
