@@ -16,6 +16,10 @@ from app.domain.lanes import LANES, Lane
 from app.domain.vocabulary import Priority
 from app.errors import ConfigurationError
 
+_CHECKOUT = Path(__file__).parents[1]
+# Where `.env` and the data of `tocsin up` are, whatever directory a command is called from.
+PROJECT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
+
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -36,11 +40,16 @@ class LaneSettings(BaseModel):
 class Settings(BaseSettings):
     """The whole configuration of one process."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=PROJECT / ".env", env_nested_delimiter="__", extra="ignore", frozen=True
+    )
 
     # Servers
     database_url: str | None = Field(
         None, description="PostgreSQL; without it `tocsin up` starts one of its own"
+    )
+    migration_database_url: str | None = Field(
+        None, description="PostgreSQL as the owner of the tables, for migrations; else DATABASE_URL"
     )
     redis_url: str | None = Field(
         None, description="Valkey or Redis; without it `tocsin up` starts one of its own"

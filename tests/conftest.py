@@ -22,6 +22,7 @@ from app.embedded.process import Process, start
 from app.embedded.valkey import Valkey
 
 _names = count(1)
+_ENOUGH_MEMORY = 2 * 1024**3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ def server_account() -> accounts.Account:
 @pytest.fixture(scope="session")
 def server_root(server_account) -> Iterator[Path]:
     """A short directory for servers, which their account may use; pytest's own are root's alone."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin-test-"))
+    root = Path(tempfile.mkdtemp(prefix="tocsin-test-", dir=_memory()))
     os.chown(root, server_account.uid, server_account.gid)
     yield root
     shutil.rmtree(root, ignore_errors=True)
@@ -163,7 +164,7 @@ def owner_url(database) -> str:
 def running(server: Postgres | Valkey, guard: Guard) -> Iterator[Process]:
     """Have a server run inside the block, and gone after it."""
     server.prepare()
-    process = start(server.command())
+    process = start(server.command(), guard.environment)
     guard.watch(process)
     try:
         server.wait_until_ready(process)
@@ -171,3 +172,11 @@ def running(server: Postgres | Valkey, guard: Guard) -> Iterator[Process]:
     finally:
         process.stop()
         guard.forget(process)
+
+
+def _memory() -> Path | None:
+    # A database is a thousand small files: made in memory, a clone takes 20 ms instead of 120.
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes a directory there that is ours alone.
+    if not memory.is_dir() or shutil.disk_usage(memory).free < _ENOUGH_MEMORY:
+        return None
+    return memory

@@ -14,9 +14,12 @@ class Guard:
     """Has a watchdog stop our processes when this one ends without having done so itself.
 
     Processes started with `environment` are found by it as well: those it was not told of in time, and
-    the children of others. It survives all but its own kill -9, and `check` replaces it after that.
+    the children of others. `kept` descriptors stay open in the watchdog, which ends after all the others,
+    so that a lock among them is held until nothing is left. `check` replaces a
+    watchdog that was killed itself.
     """
 
+    kept: tuple[int, ...] = ()
     mark: str = field(default_factory=lambda: os.urandom(16).hex())
     _watched: dict[int, str] = field(default_factory=dict)
     _popen: subprocess.Popen[bytes] | None = None
@@ -41,7 +44,7 @@ class Guard:
         if self._popen is not None and self._popen.poll() is None:
             return False
         self._release()
-        self._popen = _start(self.mark)
+        self._popen = _start(self.mark, self.kept)
         self._write("".join(self._watched.values()))
         return True
 
@@ -69,7 +72,7 @@ class Guard:
         return popen
 
 
-def _start(mark: str) -> subprocess.Popen[bytes]:
+def _start(mark: str, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - Our own interpreter and file.
         [sys.executable, "-I", "-S", watchdog.__file__, mark],
         cwd="/",
@@ -77,5 +80,6 @@ def _start(mark: str) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        pass_fds=kept,
         start_new_session=True,
     )

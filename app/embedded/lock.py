@@ -13,11 +13,12 @@ _PAUSE = 0.05
 
 
 class Held(Conflict):
-    """Somebody else holds the lock; `pid` is who says to be the holder, where that can be read."""
+    """Somebody else holds the lock: `pid` took it, or children that outlived it."""
 
     def __init__(self, path: Path, pid: int | None) -> None:
         self.pid = pid
-        holder = f"process {pid}" if pid else "another process"
+        self.holder_lives = pid is not None and _lives(pid)
+        holder = f"process {pid}" if self.holder_lives else f"what process {pid} has left running"
         super().__init__(f"{path.parent} is in use by {holder}")
 
 
@@ -41,14 +42,29 @@ def acquire(path: Path, patience: timedelta) -> Lock:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience.total_seconds()
     while not _try(descriptor):
-        pid = _holder(descriptor)
-        if time.monotonic() > deadline or (pid is not None and _lives(pid)):
+        held = Held(path, _holder(descriptor))
+        if held.holder_lives or time.monotonic() > deadline:
             os.close(descriptor)
-            raise Held(path, pid)
+            raise held
         time.sleep(_PAUSE)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return Lock(path=path, descriptor=descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether anybody holds the lock now, without taking it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _try(descriptor: int) -> bool:

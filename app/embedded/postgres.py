@@ -25,7 +25,10 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Postgres:
-    """Where the server is and how it is run; all directories but `data` exist."""
+    """Where the server is and how it is run; all directories but `data` exist.
+
+    `kept` are descriptors it inherits: a lock among them is held for as long as any of its processes runs.
+    """
 
     data: Path
     sockets: Path
@@ -34,13 +37,15 @@ class Postgres:
     account: Account
     tuning: Tuning
 
+    kept: tuple[int, ...] = ()
+
     name = "postgres"
 
     def prepare(self) -> None:
         """Make or check the directory; the caller holds its lock. Raises ConfigurationError."""
         cluster.prepare(self.data, self.programs, self.account, self.sockets, self.tuning)
 
-    def command(self, kept: tuple[int, ...] = ()) -> Command:
+    def command(self) -> Command:
         """Say how it is started. The first signal ends it in order, the second without a checkpoint."""
         return Command(
             name=self.name,
@@ -49,7 +54,7 @@ class Postgres:
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             account=self.account,
             output=self.log,
-            kept=kept,
+            kept=self.kept,
             stop_signals=(signal.SIGINT, signal.SIGQUIT),
             patience=timedelta(seconds=60),
         )

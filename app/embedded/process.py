@@ -77,23 +77,26 @@ class Process:
             return
 
 
-def start(command: Command) -> Process:
-    """Start the command in a session of its own, so that a Ctrl-C at the terminal reaches only us."""
-    popen = _popen(command)
+def start(command: Command, marks: Mapping[str, str]) -> Process:
+    """Start the command in a session of its own, so that a Ctrl-C at the terminal reaches only us.
+
+    `marks` are added to its environment, by which its guard knows it.
+    """
+    popen = _popen(command, {**command.environment, **marks})
     if command.feed and popen.stdin is not None:
         with popen.stdin as stdin:
             stdin.write(command.feed)
     return Process(command=command, popen=popen)
 
 
-def _popen(command: Command) -> subprocess.Popen[bytes]:
+def _popen(command: Command, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     other = command.account is not None and not command.account.is_ours
     output = _open_log(command.output) if command.output else subprocess.PIPE
     try:
         return subprocess.Popen(  # noqa: S603 - The arguments are our own, and no shell reads them.
             list(command.arguments),
             cwd=command.directory,
-            env=dict(command.environment),
+            env=environment,
             stdin=subprocess.PIPE if command.feed else subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

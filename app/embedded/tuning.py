@@ -82,7 +82,7 @@ _VOLATILE = {
     "full_page_writes": "off",
     "shared_buffers": "128MB",
     "min_wal_size": "80MB",
-    "max_wal_size": "1GB",
+    "max_wal_size": "512MB",
     "wal_buffers": "4MB",
     "autovacuum_naptime": "60s",
 }

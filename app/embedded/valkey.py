@@ -22,7 +22,10 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Valkey:
-    """Where the server is and how it is run; the directory of `socket` exists."""
+    """Where the server is and how it is run; the directory of `socket` exists.
+
+    `kept` are descriptors it inherits: a lock among them is held for as long as it runs.
+    """
 
     data: Path
     socket: Path
@@ -30,6 +33,8 @@ class Valkey:
     program: ValkeyProgram
     account: Account
     durable: bool = True
+
+    kept: tuple[int, ...] = ()
 
     name = "valkey"
 
@@ -45,7 +50,7 @@ class Valkey:
                 "before, or set DATA_DIR to another directory."
             )
 
-    def command(self, kept: tuple[int, ...] = ()) -> Command:
+    def command(self) -> Command:
         """Say how it is started. Its configuration comes through its standard input, not a file."""
         return Command(
             name=self.name,
@@ -55,7 +60,7 @@ class Valkey:
             account=self.account,
             output=self.log,
             feed=self._configuration().encode(),
-            kept=kept,
+            kept=self.kept,
             stop_signals=(signal.SIGTERM,),
             patience=timedelta(seconds=30),
         )
