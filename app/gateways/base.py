@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from app.domain.facts import Fact, Tag
 from app.domain.outcomes import Outcome
-from app.domain.vocabulary import Channel
+from app.domain.vocabulary import Channel, OutcomeClass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +81,14 @@ class HttpFailure:
     elapsed: timedelta = timedelta(0)
 
 
+def outcome_of_failure(failure: HttpFailure) -> Outcome:
+    """Tell what no answer means: what never left us can be sent again, all else may have been taken."""
+    if not failure.written:
+        return Outcome(kind=OutcomeClass.TRANSIENT, code="not_sent", detail=failure.detail)
+    code = "timed_out" if failure.timed_out else "no_answer"
+    return Outcome(kind=OutcomeClass.UNKNOWN, code=code, detail=failure.detail)
+
+
 class Gateway(Protocol):
     """A vendor's sending side. `batch` is how many messages one request may carry."""
 
@@ -94,7 +102,10 @@ class Gateway(Protocol):
     def batch(self) -> int: ...
 
     def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """Make the request that sends these messages; `now` goes into signatures and validity periods."""
+        """Make the request that sends these messages; `now` goes into signatures and validity periods.
+
+        Raises Invalid for a message that `cannot_express` names something of.
+        """
         ...
 
     def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:

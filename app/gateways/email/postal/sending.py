@@ -1,0 +1,145 @@
+"""Email through Postal's HTTP API: one recipient a request, so that each message has an id of its own."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+import orjson
+
+from app.domain.outcomes import Outcome
+from app.domain.vocabulary import Channel, ConfigScope, OutcomeClass
+from app.errors import Invalid
+from app.gateways.answers import code_in_short, identifier, in_short, json_object, part, wait_asked_for, words
+from app.gateways.base import Attachment, Envelope, HttpRequest, HttpResponse
+from app.gateways.email.mail import mailbox, unsendable
+from app.settings import Settings
+
+_PATH = "/api/v1/send/message"
+
+_ACCOUNT = (OutcomeClass.CONFIG, ConfigScope.ACCOUNT)
+_SENDER = (OutcomeClass.CONFIG, ConfigScope.SENDER)
+_CONTENT = (OutcomeClass.CONTENT, None)
+
+_MEANING: dict[str, tuple[OutcomeClass, ConfigScope | None]] = {
+    "AccessDenied": _ACCOUNT,
+    "InvalidServerAPIKey": _ACCOUNT,
+    "ServerSuspended": _ACCOUNT,
+    "UnauthenticatedFromAddress": _SENDER,
+    "FromAddressMissing": _SENDER,
+    "NoContent": _CONTENT,
+    "AttachmentMissingName": _CONTENT,
+    "AttachmentMissingData": _CONTENT,
+    "NoRecipients": _CONTENT,
+    "TooManyToAddresses": _CONTENT,
+    "TooManyCCAddresses": _CONTENT,
+    "TooManyBCCAddresses": _CONTENT,
+    "parameter-error": _CONTENT,
+}
+
+# Postal itself always answers 200; another status is of a proxy before it or of its crash.
+_MEANING_OF_STATUS = {429: OutcomeClass.THROTTLE, 503: OutcomeClass.TRANSIENT}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Postal:
+    """One Postal mail server, by its address and one API credential of it."""
+
+    url: str
+    api_key: str = field(repr=False)
+    timeout: timedelta = timedelta(seconds=15)
+    name: str = "postal"
+    channel: Channel = Channel.EMAIL
+    batch: int = 1
+
+    @classmethod
+    def configured(cls, settings: Settings) -> Self | None:
+        """Make the gateway that the settings describe; None where they describe none."""
+        if not settings.postal_url or not settings.postal_api_key:
+            return None
+        return cls(
+            url=settings.postal_url.rstrip("/"),
+            api_key=settings.postal_api_key.get_secret_value(),
+            timeout=timedelta(seconds=settings.gateway_timeout_seconds),
+        )
+
+    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:  # noqa: ARG002 — Postal takes no time; the protocol gives one.
+        """Make the request for one message; raises Invalid where `cannot_express` names something."""
+        (message,) = messages
+        if fault := self.cannot_express(message):
+            raise Invalid.of("message", fault)
+        return HttpRequest(
+            url=f"{self.url}{_PATH}",
+            headers={"Content-Type": "application/json", "X-Server-API-Key": self.api_key},
+            body=orjson.dumps(_parameters(message)),
+            timeout=self.timeout,
+        )
+
+    def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
+        """Tell what the answer means for the one message."""
+        (message,) = messages
+        if response.status != 200:  # noqa: PLR2004 — the status that Postal always has.
+            return [_outcome_of_status(response)]
+        answer = json_object(response.body)
+        if words(answer, "status") == "success":
+            return [_accepted(message, part(answer, "data", "messages"))]
+        return [self._refused(answer)]
+
+    def cannot_express(self, message: Envelope) -> str | None:
+        """Name what Postal would drop: it has no content ids, so no pictures inside of a text."""
+        if fault := unsendable(message):
+            return fault
+        if any(attachment.content_id for attachment in message.attachments):
+            return "an attachment's content id"
+        return None
+
+    def _refused(self, answer: dict[str, Any]) -> Outcome:
+        data = part(answer, "data")
+        status = words(answer, "status")
+        code = words(data, "code") if status == "error" else status
+        kind, scope = _MEANING.get(code, (OutcomeClass.UNKNOWN, None))
+        # The answer to a wrong key repeats the key, so only the words beside it are kept.
+        detail = in_short(words(data, "message"), without=[self.api_key])
+        return Outcome(kind=kind, scope=scope, code=code_in_short(code), detail=detail)
+
+
+def _parameters(message: Envelope) -> dict[str, Any]:
+    sender = mailbox(message.sender)
+    reply_to = mailbox(message.reply_to) if message.reply_to else None
+    parameters = {
+        "to": [message.address],
+        "from": sender and sender.in_unicode(),
+        "reply_to": reply_to and reply_to.in_unicode(),
+        "subject": message.subject,
+        "tag": str(message.tag),
+        "plain_body": message.text,
+        "html_body": message.html,
+        "headers": dict(message.headers),
+        "attachments": [_attachment(each) for each in message.attachments],
+    }
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _attachment(attachment: Attachment) -> dict[str, str]:
+    return {
+        "name": attachment.filename,
+        "content_type": attachment.content_type,
+        "data": b64encode(attachment.content).decode(),
+    }
+
+
+def _accepted(message: Envelope, created: dict[str, Any]) -> Outcome:
+    by_address = {address.lower(): entry for address, entry in created.items()}
+    # Postal may spell the address otherwise, but the only entry of our only recipient is ours.
+    only = next(iter(created.values()), None) if len(created) == 1 else None
+    entry = by_address.get(message.address.lower(), only)
+    if entry is None:
+        return Outcome(kind=OutcomeClass.UNKNOWN, code="success", detail="names no message of ours")
+    return Outcome(kind=OutcomeClass.ACCEPTED, external_id=identifier(part(entry).get("id")))
+
+
+def _outcome_of_status(response: HttpResponse) -> Outcome:
+    kind = _MEANING_OF_STATUS.get(response.status, OutcomeClass.UNKNOWN)
+    wait = wait_asked_for(response.headers) if kind == OutcomeClass.THROTTLE else None
+    return Outcome(kind=kind, code=f"http_{response.status}", retry_after=wait)

@@ -1,0 +1,25 @@
+"""Which gateways there are, and which of them the settings describe."""
+
+from app.gateways.base import Gateway, Webhook
+from app.gateways.email.postal.sending import Postal
+from app.gateways.email.postal.webhook import PostalWebhook
+from app.gateways.email.ses.sending import Ses
+from app.gateways.email.ses.webhook import SesWebhook
+from app.settings import Settings
+
+_VENDORS = (
+    (Postal, PostalWebhook),
+    (Ses, SesWebhook),
+)
+
+
+def gateways(settings: Settings) -> dict[str, Gateway]:
+    """Make the gateways that the settings describe, by name; raises ConfigurationError for half of one."""
+    made: list[Gateway | None] = [sending.configured(settings) for sending, _ in _VENDORS]
+    return {gateway.name: gateway for gateway in made if gateway}
+
+
+def webhooks(settings: Settings) -> dict[str, Webhook]:
+    """Make the webhooks whose proof the settings make possible, by their gateway's name."""
+    made: list[Webhook | None] = [telling.configured(settings) for _, telling in _VENDORS]
+    return {webhook.name: webhook for webhook in made if webhook}
