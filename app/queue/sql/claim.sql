@@ -6,8 +6,8 @@
 -- index entries of claimed rows, which vacuum cannot remove beside an old transaction, are not
 -- walked over again; callers leave the position out to sweep from the beginning.
 --
--- One claim is opened for each gateway among the rows. The largest is the worker's own at once
--- (state "sending"); the others wait for whoever takes them over.
+-- One claim is opened for each gateway among the rows. The largest is the worker's own at once (state
+-- "sending", under the id for which it has opened the ledger); the others wait for whoever takes them over.
 --
 -- LIMIT 1 and the array of ids keep the planner on one index each, whatever it believes of the counts.
 WITH flow AS (
@@ -54,11 +54,13 @@ due AS MATERIALIZED (
 claim AS (
     INSERT INTO claims (uuid, priority, gateway, size, worker, state, lease_until)
     SELECT
-        gen_random_uuid(), %(priority)s, gateway, count(*), %(worker)s,
-        CASE WHEN row_number() OVER (ORDER BY count(*) DESC, gateway) = 1 THEN 'sending' ELSE 'claimed' END,
-        now() + %(lease)s
-    FROM due
-    GROUP BY gateway
+        CASE WHEN place = 1 THEN %(claim)s ELSE gen_random_uuid() END, %(priority)s, gateway, size,
+        %(worker)s, CASE WHEN place = 1 THEN 'sending' ELSE 'claimed' END, now() + %(lease)s
+    FROM (
+        SELECT gateway, count(*) AS size, row_number() OVER (ORDER BY count(*) DESC, gateway) AS place
+        FROM due
+        GROUP BY gateway
+    ) AS by_gateway
     RETURNING uuid, gateway, state
 )
 UPDATE message_queue AS m
@@ -73,4 +75,5 @@ RETURNING
     m.id, m.uuid, m.priority, m.message_type, m.category, m.client_id, m.community_id, m.batch_id,
     m.channel, m.recipient_address, m.subject, m.template, m.template_version, m.locale, m.body_text,
     m.body_html, m.content_data, m.options, m.ip_pool, m.gateway, m.gateway_pinned, m.tried,
-    m.scheduled_for, m.expires_at, m.tries, m.attempts, m.max_attempts, m.possible_duplicate
+    m.scheduled_for, m.expires_at, m.tries, m.attempts, m.max_attempts, m.possible_duplicate,
+    (SELECT max(quota) FROM share) AS quota
