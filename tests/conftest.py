@@ -3,7 +3,8 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -172,6 +173,19 @@ def running(server: Postgres | Valkey, guard: Guard) -> Iterator[Process]:
     finally:
         process.stop()
         guard.forget(process)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Waits until a condition holds; fails where it does not within so many seconds."""
+    return _wait_for
+
+
+def _wait_for(condition: Callable[[], object], *, within: float = 15) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within} s"
+        time.sleep(0.01)
 
 
 def _memory() -> Path | None:

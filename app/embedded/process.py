@@ -11,6 +11,8 @@ from typing import IO
 
 from app.embedded.accounts import Account
 
+_LARGEST_LOG = 16 * 1024 * 1024
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
@@ -112,4 +114,6 @@ def _popen(command: Command, environment: dict[str, str]) -> subprocess.Popen[by
 
 
 def _open_log(path: Path) -> int:
+    if path.exists() and path.stat().st_size > _LARGEST_LOG:
+        path.replace(path.with_name(path.name + ".old"))
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

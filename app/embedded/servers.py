@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,30 +26,52 @@ class Wanted:
     valkey: bool
 
 
-def start(place: Place, wanted: Wanted, supervisor: Supervisor) -> dict[str, str]:
-    """Start the wanted servers and wait until they answer; gives the variables that lead to them.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Servers:
+    """Servers that answer: the variables that lead to them, and the locks on their data."""
+
+    addresses: Mapping[str, str]
+    locks: tuple[lock.Lock, ...]
+
+    def release(self) -> None:
+        """Give up the locks, once the servers were stopped."""
+        for held in self.locks:
+            held.release()
+
+
+def start(place: Place, wanted: Wanted, supervisor: Supervisor) -> Servers:
+    """Start the wanted servers together, and wait until they answer and the database is there.
 
     Raises ConfigurationError, Unavailable with their last words, or Held where another process has them.
     """
-    postgres = _postgres(place) if wanted.postgres else None
-    valkey = _valkey(place) if wanted.valkey else None
+    locks = {data: _lock(data) for data in _directories(place, wanted)}
+    postgres = _postgres(place, locks[place.postgres]) if wanted.postgres else None
+    valkey = _valkey(place, locks[place.valkey]) if wanted.valkey else None
     processes = [
         (server, supervisor.start(server, time.monotonic())) for server in (postgres, valkey) if server
     ]
     for server, process in processes:
         server.wait_until_ready(process)
-    addresses = {}
-    if postgres:
-        postgres.ensure_database()
-        addresses["DATABASE_URL"] = postgres.url()
-        addresses["MIGRATION_DATABASE_URL"] = postgres.url(role=cluster.OWNER)
+    addresses = _database(postgres) if postgres else {}
     if valkey:
         addresses["REDIS_URL"] = valkey.url()
-    return addresses
+    return Servers(addresses=addresses, locks=tuple(locks.values()))
 
 
-def _postgres(place: Place) -> Postgres:
-    held = _lock(place.root / "postgres.lock", place.postgres)
+def _directories(place: Place, wanted: Wanted) -> list[Path]:
+    chosen = ((wanted.postgres, place.postgres), (wanted.valkey, place.valkey))
+    return [data for is_wanted, data in chosen if is_wanted]
+
+
+def _database(postgres: Postgres) -> dict[str, str]:
+    postgres.ensure_database()
+    return {
+        "DATABASE_URL": postgres.url(),
+        "MIGRATION_DATABASE_URL": postgres.url(role=cluster.OWNER),
+    }
+
+
+def _postgres(place: Place, held: lock.Lock) -> Postgres:
     found = binaries.find_postgres()
     return Postgres(
         data=place.postgres,
@@ -61,8 +84,7 @@ def _postgres(place: Place) -> Postgres:
     )
 
 
-def _valkey(place: Place) -> Valkey:
-    held = _lock(place.root / "valkey.lock", place.valkey)
+def _valkey(place: Place, held: lock.Lock) -> Valkey:
     found = binaries.find_valkey()
     return Valkey(
         data=place.valkey,
@@ -74,7 +96,8 @@ def _valkey(place: Place) -> Valkey:
     )
 
 
-def _lock(path: Path, data: Path) -> lock.Lock:
+def _lock(data: Path) -> lock.Lock:
+    path = data.with_name(data.name + ".lock")
     try:
         return lock.acquire(path, _PATIENCE)
     except lock.Held as held:

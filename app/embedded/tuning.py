@@ -76,9 +76,9 @@ _FIXED = {
     # Details of a broken constraint quote the row, and rows hold people's addresses.
     "log_error_verbosity": "terse",
 }
+# Fit for a server that may be killed, and unfit for a machine that may.
 _VOLATILE = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "128MB",
     "min_wal_size": "80MB",
