@@ -16,7 +16,6 @@ from app.queue import PACKAGE
 from app.queue.positions import Flow, Position, Positions
 from app.queue.rows import Claimed
 
-
 # Each statement gives the claim, its state, and then the columns of the message.
 _AFTER = 2 + len(Claimed._fields)
 
