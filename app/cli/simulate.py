@@ -1,0 +1,122 @@
+"""`tocsin simulate`: the gateways' double, on loopback."""
+
+import asyncio
+import signal
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from app.errors import ConfigurationError
+from app.simulator.environment import GATEWAYS, HOST, environment, port_of
+from app.simulator.recipients import STORIES
+from app.simulator.sender import Delivery
+from app.simulator.simulator import Options, Simulator
+
+Share = click.FloatRange(0, 1)
+Milliseconds = click.FloatRange(0, 600_000)
+File = click.Path(dir_okay=False, path_type=Path)
+Folder = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--port", envvar="SIMULATOR_PORT", default=8001, show_default=True, help="Base port.")
+@click.option("--webhooks", metavar="URL", help="Where webhooks go, as in http://127.0.0.1:8000; else none.")
+@click.option("--list", "only_list", is_flag=True, help="Show the magic recipients and stop.")
+@click.option("--environment", "only_environment", is_flag=True, help="Show the variables to set and stop.")
+@click.option("--journal", type=File, help="Remember acceptances in this file over restarts.")
+@click.option("--keys", type=Folder, help="Keep the signing keys in this folder over restarts.")
+@click.option("--latency", type=Milliseconds, default=0, help="Milliseconds before each answer.")
+@click.option("--slow", type=Milliseconds, default=3000, show_default=True, help="Milliseconds of slow@…")
+@click.option("--webhook-delay", type=Milliseconds, default=100, show_default=True, help="Milliseconds.")
+@click.option("--retry", type=Milliseconds, default=1000, show_default=True, help="First wait, milliseconds.")
+@click.option("--connections", default=4, show_default=True, help="Webhooks in flight at most.")
+@click.option("--duplicate", type=Share, default=0, help="Share of webhooks told twice.")
+@click.option("--shuffle", is_flag=True, help="Send webhooks out of order.")
+@click.option("--seed", type=int, help="Make duplicates and order repeatable.")
+@click.option("--sns-signature", type=click.Choice(["1", "2"]), default="1", help="SNS SignatureVersion.")
+@click.option("--subscribed", is_flag=True, help="Take the SNS subscription for confirmed.")
+@click.option("--quiet", is_flag=True, help="Print nothing.")
+def simulate(
+    *,
+    port: int,
+    webhooks: str | None,
+    only_list: bool,
+    only_environment: bool,
+    journal: Path | None,
+    keys: Path | None,
+    latency: float,
+    slow: float,
+    webhook_delay: float,
+    retry: float,
+    connections: int,
+    duplicate: float,
+    shuffle: bool,
+    seed: int | None,
+    sns_signature: Literal["1", "2"],
+    subscribed: bool,
+    quiet: bool,
+) -> None:
+    """Stand in for the gateways: speak their protocols, play outcomes, send signed webhooks.
+
+    Nothing leaves the machine. A page at the base port says what may be asked of it.
+    """
+    if only_list:
+        _print_recipients()
+        return
+    if only_environment:
+        click.echo("\n".join(f"{name}={value}" for name, value in environment(port).items()))
+        return
+    delivery = webhooks and Delivery(
+        target=webhooks,
+        delay=timedelta(milliseconds=webhook_delay),
+        retry=timedelta(milliseconds=retry),
+        duplicate=duplicate,
+        shuffle=shuffle,
+        connections=connections,
+    )
+    options = Options(
+        port=port,
+        delivery=delivery or None,
+        journal=journal,
+        folder=keys,
+        latency=timedelta(milliseconds=latency),
+        slow=timedelta(milliseconds=slow),
+        sns_signature=sns_signature,
+        subscribed=subscribed,
+        seed=seed,
+    )
+    try:
+        asyncio.run(_serve(options, quiet=quiet))
+    except ConfigurationError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+async def _serve(options: Options, *, quiet: bool) -> None:
+    """Run until interrupted or terminated."""
+    simulator = Simulator(options, datetime.now(UTC))
+    serving = asyncio.ensure_future(simulator.serve(lambda: None if quiet else _print_start(options)))
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, serving.cancel)
+    await asyncio.wait({serving})
+    if not serving.cancelled():
+        serving.result()
+
+
+def _print_start(options: Options) -> None:
+    click.echo(f"Simulator: http://{HOST}:{options.port}/ (nothing leaves this machine)")
+    for gateway in GATEWAYS:
+        click.echo(f"  {gateway:<8} http://{HOST}:{port_of(gateway, options.port)}")
+    click.echo(
+        f"  webhooks {options.delivery.target if options.delivery else 'off; turn on by --webhooks URL'}"
+    )
+
+
+def _print_recipients() -> None:
+    table = Table("Recipient", "What happens", "Postal", "SES", title="Magic recipients, at any domain")
+    for fate, story in STORIES.items():
+        table.add_row(f"{fate}@…", story.meaning, story.postal, story.ses)
+    Console().print(table)

@@ -1,0 +1,23 @@
+"""The status page: what this is, what may be asked of it, and what it has seen."""
+
+from collections.abc import Mapping
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from app.simulator.faults import MEANING
+from app.simulator.recipients import STORIES
+
+_TEMPLATES = Environment(loader=PackageLoader("app.simulator"), autoescape=select_autoescape())
+
+
+def page(
+    host: str,
+    counts: Mapping[str, object],
+    faults: Mapping[str, object],
+    tally: Mapping[str, object] | None,
+) -> bytes:
+    """Draw the page; `host` is where it is asked for, as examples need it."""
+    template = _TEMPLATES.get_template("status.html")
+    return template.render(
+        host=host, counts=counts, faults=faults, tally=tally, stories=STORIES, modes=MEANING
+    ).encode()

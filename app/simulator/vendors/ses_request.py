@@ -1,0 +1,105 @@
+"""The body of SES's SendEmail, read strictly enough to notice what SES would not understand."""
+
+import re
+from email.parser import BytesHeaderParser
+from functools import cached_property
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict
+from pydantic.alias_generators import to_pascal
+
+_BRACKETS = re.compile(r"<([^<>]*)>")
+_MOST_HEADERS = 15
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(alias_generator=to_pascal)
+
+
+class Destination(_Shape):
+    to_addresses: list[str] = []
+    cc_addresses: list[str] = []
+    bcc_addresses: list[str] = []
+
+
+class Text(_Shape):
+    data: str
+    charset: str | None = None
+
+
+class Body(_Shape):
+    text: Text | None = None
+    html: Text | None = None
+
+
+class Pair(_Shape):
+    """A header or a tag."""
+
+    name: str
+    value: str
+
+
+class Attachment(_Shape):
+    raw_content: Base64Bytes
+    file_name: str
+    content_type: str | None = None
+
+
+class Simple(_Shape):
+    subject: Text
+    body: Body
+    headers: list[Pair] = []
+    attachments: list[Attachment] = []
+
+
+class Raw(_Shape):
+    data: Base64Bytes
+
+
+class Content(_Shape):
+    simple: Simple | None = None
+    raw: Raw | None = None
+
+
+class SendEmail(_Shape):
+    """A request to send one email."""
+
+    from_email_address: str
+    destination: Destination = Destination()
+    reply_to_addresses: list[str] = []
+    content: Content
+    email_tags: list[Pair] = []
+    configuration_set_name: str | None = None
+
+    @cached_property
+    def addresses(self) -> list[str]:
+        """Everybody it goes to; a raw message without a destination names them in its own headers."""
+        to = self.destination
+        named = [*to.to_addresses, *to.cc_addresses, *to.bcc_addresses]
+        return named or [part.strip() for part in self._raw_header("to").split(",") if part.strip()]
+
+    @property
+    def subject(self) -> str:
+        simple = self.content.simple
+        return simple.subject.data if simple else self._raw_header("subject")
+
+    @property
+    def fault(self) -> str | None:
+        """Say what is wrong with the content, if anything."""
+        simple = self.content.simple
+        if (simple is None) == (self.content.raw is None):
+            return "Exactly one kind of content must be given."
+        if simple and simple.body.text is None and simple.body.html is None:
+            return "The body has neither text nor HTML."
+        if simple and len(simple.headers) > _MOST_HEADERS:
+            return f"No more than {_MOST_HEADERS} headers may be given."
+        return None
+
+    def _raw_header(self, name: str) -> str:
+        raw = self.content.raw
+        return str(BytesHeaderParser().parsebytes(raw.data).get(name, "")) if raw else ""
+
+
+def bare(address: str) -> str:
+    """Strip the name from "Name <address>"."""
+    match = _BRACKETS.search(address) if "<" in address else None
+    return match[1] if match else address.strip()
