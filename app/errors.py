@@ -3,6 +3,7 @@
 TocsinError
 ├── ConfigurationError        settings are wrong or missing; the message says which and how to mend it
 ├── Unavailable               PostgreSQL or Redis cannot be reached now; asking again later may work
+├── ClaimClosed               a worker's claim was released meanwhile; it may start nothing more of it
 ├── Refused                   the caller asked for something that cannot be done
 │   ├── Invalid               the request has faults, each with its field
 │   ├── Unauthenticated       no key, or one that is unknown, expired or revoked
@@ -32,6 +33,10 @@ class ConfigurationError(TocsinError):
 
 class Unavailable(TocsinError):
     """A server we depend on cannot be reached now."""
+
+
+class ClaimClosed(TocsinError):
+    """A claim is no longer this worker's: it was released, or another worker has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,9 +43,7 @@ def broker_client(url: str) -> redis.Redis:
     return _client(url, Database.BROKER, _BROKER, decode_responses=False)
 
 
-def blocking_client(
-    url: str, longest_block: timedelta, database: Database = Database.LIMITS
-) -> redis.Redis:
+def blocking_client(url: str, longest_block: timedelta, database: Database = Database.LIMITS) -> redis.Redis:
     """Make a client for commands that wait up to `longest_block` at the server, and for listening."""
     return _client(url, database, longest_block + _MARGIN, decode_responses=True)
 

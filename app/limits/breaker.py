@@ -1,0 +1,229 @@
+"""Breakers: which gateways are ill, known to all workers at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+
+from app.db.redis import translated
+from app.domain.vocabulary import BreakerState, Channel
+from app.limits.scripts import Clock, milliseconds, script
+
+_BUCKET = timedelta(seconds=5)
+# While others probe, the rest looks again soon: three good answers take about a second.
+_PROBED_BY_THEN = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """When a breaker opens, and how it closes.
+
+    It opens at `faults` faults without a success between, which is how a gateway that went down shows
+    under any load; or at `faults` faults within `window` that are `share` of the results, since at
+    thousands a second a few faults among the successes mean nothing; or where `rate_share` of at least
+    `rate_results` results in the last five to ten seconds are faults, which notices one that is half
+    down long before a busy minute's share does. After `wait` it lets `probes` tries through at a
+    time; `proof` good ones in a row close it, a fault doubles the wait up to `longest_wait`. A probe
+    without an answer for `probe_timeout`, which must exceed a request's time-out, no longer counts.
+    """
+
+    faults: int = 5
+    window: timedelta = timedelta(seconds=60)
+    share: float = 0.1
+    rate_results: int = 20
+    rate_share: float = 0.5
+    wait: timedelta = timedelta(seconds=30)
+    longest_wait: timedelta = timedelta(minutes=5)
+    probes: int = 3
+    probe_timeout: timedelta = timedelta(seconds=60)
+    proof: int = 3
+
+
+DEFAULT_RULE = Rule()
+RULES: Mapping[Channel, Rule] = {Channel.SMS: Rule(faults=3, wait=timedelta(seconds=15))}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """A breaker went from one state to another; only whoever caused it gets to know."""
+
+    channel: Channel
+    gateway: str
+    scope: str
+    before: BreakerState
+    after: BreakerState
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """How many tries may go now. `probes` of them are told back to `Breakers.record`, sent or not.
+
+    `retry_at` is when the others should look again; `change` is set where this opened the breaker to
+    probes.
+    """
+
+    state: BreakerState
+    admitted: int
+    probes: int
+    retry_at: datetime
+    change: Change | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How a breaker stands. An open one whose wait is over shows as half-open: it wants probes."""
+
+    state: BreakerState = BreakerState.CLOSED
+    reason: str = ""
+    since: datetime | None = None
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    channel: Channel
+    gateway: str
+    scope: str = field(default="")
+
+    @property
+    def key(self) -> str:
+        return f"breaker:{{{self.channel}:{self.gateway}:{self.scope}}}"
+
+
+class Breakers:
+    """All breakers, one for each (channel, gateway), or for a part of it that `scope` names (a sender).
+
+    Every method is one round trip and may raise Unavailable. `clock` replaces the server's own clock
+    in tests.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        rules: Mapping[Channel, Rule] = RULES,
+        clock: Clock | None = None,
+    ) -> None:
+        self._client = client
+        self._rules = rules
+        self._clock = clock
+        self._admit = script(client, "breaker", "breaker_admit")
+        self._record = script(client, "breaker", "breaker_record")
+        self._trip = script(client, "breaker", "breaker_trip")
+        self._reset = script(client, "breaker", "breaker_reset")
+        self._restore = script(client, "breaker", "breaker_restore")
+
+    def admit(
+        self, channel: Channel, gateway: str, wanted: int, *, urgent: bool = False, scope: str = ""
+    ) -> Admission:
+        """Ask for so many tries. What is `urgent` always gets them: nothing else is healthy."""
+        place = _Place(channel=channel, gateway=gateway, scope=scope)
+        pause = _PROBED_BY_THEN // timedelta(milliseconds=1)
+        now, before, after, admitted, probes, retry_at = self._admit(
+            [place.key], [*self._figures(channel), wanted, int(urgent), pause]
+        )
+        return Admission(
+            state=BreakerState(after),
+            admitted=admitted,
+            probes=probes,
+            retry_at=_time(retry_at),
+            change=_change(place, (now, before, after, "The wait is over, probes may try")),
+        )
+
+    def record(
+        self, channel: Channel, gateway: str, *, good: int, faults: int, probes: int = 0, scope: str = ""
+    ) -> Change | None:
+        """Count results. `probes` as in the admission; those that were never sent count in it, too."""
+        place = _Place(channel=channel, gateway=gateway, scope=scope)
+        proof = self._rule(channel).proof
+        return _change(
+            place, self._record([place.key], [*self._figures(channel), good, faults, probes, proof])
+        )
+
+    def trip(
+        self, channel: Channel, gateway: str, reason: str, *, wait: timedelta | None = None, scope: str = ""
+    ) -> Change | None:
+        """Open it at once; probes follow after `wait`, else after the rule's."""
+        place = _Place(channel=channel, gateway=gateway, scope=scope)
+        own = "" if wait is None else wait // timedelta(milliseconds=1)
+        return _change(place, self._trip([place.key], [*self._figures(channel), reason, own]))
+
+    def reset(
+        self, channel: Channel, gateway: str, reason: str = "Reset by hand", *, scope: str = ""
+    ) -> Change | None:
+        """Close it at once."""
+        place = _Place(channel=channel, gateway=gateway, scope=scope)
+        return _change(place, self._reset([place.key], [*self._figures(channel), reason]))
+
+    def restore(
+        self, channel: Channel, gateway: str, *, reason: str, retry_at: datetime, scope: str = ""
+    ) -> bool:
+        """Open it as channel_health remembers, where Redis knows nothing; tells whether it did."""
+        place = _Place(channel=channel, gateway=gateway, scope=scope)
+        due = round(retry_at.timestamp() * 1000)
+        return bool(self._restore([place.key], [*self._figures(channel), reason, due]))
+
+    def states(
+        self, pairs: Sequence[tuple[Channel, str]], *, scope: str = ""
+    ) -> dict[tuple[Channel, str], Standing]:
+        """Tell how these stand, for routing and for showing; changes nothing."""
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            pipe.time()
+            for channel, gateway in pairs:
+                key = _Place(channel=channel, gateway=gateway, scope=scope).key
+                pipe.hmget(key, "state", "reason", "since", "retry_at")
+            (seconds, microseconds), *known = pipe.execute()
+        now = self._clock() if self._clock else _time(seconds * 1000 + microseconds // 1000)
+        return {pair: _standing(now, *values) for pair, values in zip(pairs, known, strict=True)}
+
+    def _rule(self, channel: Channel) -> Rule:
+        return self._rules.get(channel, DEFAULT_RULE)
+
+    def _figures(self, channel: Channel) -> list[Any]:
+        rule = self._rule(channel)
+        return [
+            milliseconds(self._clock),
+            rule.faults,
+            _BUCKET // timedelta(milliseconds=1),
+            rule.window // _BUCKET,
+            rule.share,
+            rule.rate_results,
+            rule.rate_share,
+            rule.wait // timedelta(milliseconds=1),
+            rule.longest_wait // timedelta(milliseconds=1),
+            rule.probes,
+            rule.probe_timeout // timedelta(milliseconds=1),
+        ]
+
+
+def _time(milliseconds: float) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _change(place: _Place, answer: Sequence[Any]) -> Change | None:
+    now, before, after, reason = answer
+    if before == after:
+        return None
+    return Change(
+        channel=place.channel,
+        gateway=place.gateway,
+        scope=place.scope,
+        before=BreakerState(before),
+        after=BreakerState(after),
+        reason=reason,
+        at=_time(now),
+    )
+
+
+def _standing(
+    now: datetime, state: str | None, reason: str | None, since: str | None, retry_at: str | None
+) -> Standing:
+    if state is None or since is None or retry_at is None:
+        return Standing()
+    due = _time(float(retry_at))
+    shown = BreakerState.HALF_OPEN if due <= now else BreakerState(state)
+    return Standing(state=shown, reason=reason or "", since=_time(float(since)), retry_at=due)

@@ -1,0 +1,12 @@
+-- Opens a breaker at once, for a reason.
+-- Promises: one that is open already stays so for its full wait again, under the new reason; one that
+-- was being probed waits longer than before.
+--
+-- KEYS, ARGV  as in breaker.lua; then the reason, ms to wait or "" for the rule's
+-- Gives now, the state before, the state after, the reason.
+
+local reason, own_wait = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
+local before, _, wait = read_state()
+if before == 'half_open' then wait = longer(wait) end
+enter('open', reason, own_wait or wait)
+return {now, before, 'open', reason}
