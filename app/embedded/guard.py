@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from app.embedded import watchdog
@@ -73,13 +74,18 @@ class Guard:
 
 
 def _start(mark: str, kept: tuple[int, ...]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - Our own interpreter and file.
+    popen = subprocess.Popen(  # noqa: S603 - Our own interpreter and file.
         [sys.executable, "-I", "-S", watchdog.__file__, mark],
         cwd="/",
         env={"PATH": os.defpath},
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         pass_fds=kept,
         start_new_session=True,
     )
+    # It closes its output when it listens.
+    with popen.stdout or nullcontext() as output:
+        if output:
+            output.read()
+    return popen

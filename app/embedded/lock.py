@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from app.embedded.watchdog import identify
 from app.errors import Conflict
 
 _PAUSE = 0.05
@@ -17,7 +18,7 @@ class Held(Conflict):
 
     def __init__(self, path: Path, pid: int | None) -> None:
         self.pid = pid
-        self.holder_lives = pid is not None and _lives(pid)
+        self.holder_lives = pid is not None and identify(pid) is not None
         holder = f"process {pid}" if self.holder_lives else f"what process {pid} has left running"
         super().__init__(f"{path.parent} is in use by {holder}")
 
@@ -78,13 +79,3 @@ def _try(descriptor: int) -> bool:
 def _holder(descriptor: int) -> int | None:
     text = os.pread(descriptor, 20, 0)
     return int(text) if text.isdigit() else None
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

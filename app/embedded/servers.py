@@ -39,13 +39,14 @@ class Servers:
             held.release()
 
 
-def start(place: Place, wanted: Wanted, supervisor: Supervisor) -> Servers:
+def start(place: Place, wanted: Wanted, supervisor: Supervisor, *, durable: bool = True) -> Servers:
     """Start the wanted servers together, and wait until they answer and the database is there.
 
     Raises ConfigurationError, Unavailable with their last words, or Held where another process has them.
+    What is not `durable` survives a kill and no power cut, for tests.
     """
     locks = {data: _lock(data) for data in _directories(place, wanted)}
-    postgres = _postgres(place, locks[place.postgres]) if wanted.postgres else None
+    postgres = _postgres(place, locks[place.postgres], durable=durable) if wanted.postgres else None
     valkey = _valkey(place, locks[place.valkey]) if wanted.valkey else None
     processes = [
         (server, supervisor.start(server, time.monotonic())) for server in (postgres, valkey) if server
@@ -71,7 +72,7 @@ def _database(postgres: Postgres) -> dict[str, str]:
     }
 
 
-def _postgres(place: Place, held: lock.Lock) -> Postgres:
+def _postgres(place: Place, held: lock.Lock, *, durable: bool) -> Postgres:
     found = binaries.find_postgres()
     return Postgres(
         data=place.postgres,
@@ -79,7 +80,7 @@ def _postgres(place: Place, held: lock.Lock) -> Postgres:
         log=place.logs / "postgres.log",
         programs=binaries.postgres_for(found, place.account, place.programs),
         account=place.account,
-        tuning=tuning.of_this_machine(),
+        tuning=tuning.of_this_machine(durable=durable),
         kept=(held.descriptor,),
     )
 

@@ -26,6 +26,8 @@ def main(mark: str) -> None:
     """Listen until the parent is gone, then stop all that is left of it."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    # From here on nothing but kill -9 ends it early.
+    os.close(sys.stdout.fileno())
     watched = _listen()
     left = _with_descendants(watched)
     for identity, sign in watched.items():
@@ -43,7 +45,7 @@ def _listen() -> dict[Identity, int]:
     watched: dict[Identity, int] = {}
     for line in sys.stdin:
         pid, _, sign = line[1:].partition(" ")
-        identity = _identify(int(pid))
+        identity = identify(int(pid))
         if line[0] == "+" and identity is not None:
             watched[identity] = int(sign)
         elif line[0] == "-":
@@ -58,16 +60,16 @@ def _wait(left: set[Identity], seconds: float) -> None:
 
 
 def _alive(identities: set[Identity]) -> set[Identity]:
-    return {identity for identity in identities if _identify(identity[0]) == identity}
+    return {identity for identity in identities if identify(identity[0]) == identity}
 
 
 def _send(identity: Identity, sign: int) -> None:
-    if _identify(identity[0]) == identity:
+    if identify(identity[0]) == identity:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(identity[0], sign)
 
 
-def _identify(pid: int) -> Identity | None:
+def identify(pid: int) -> Identity | None:
     """Tell a process from a later one of the same number; None where it is gone or only a zombie."""
     fields = _stat(pid)
     if fields is not None:
@@ -91,7 +93,7 @@ def _with_descendants(watched: dict[Identity, int]) -> set[Identity]:
     while grew:
         known = {pid for pid, _ in found}
         young = {
-            identity for pid, parent in parents.items() if parent in known and (identity := _identify(pid))
+            identity for pid, parent in parents.items() if parent in known and (identity := identify(pid))
         }
         grew = not young <= found
         found |= young
@@ -100,7 +102,7 @@ def _with_descendants(watched: dict[Identity, int]) -> set[Identity]:
 
 def _marked(mark: str) -> set[Identity]:
     wanted = f"{MARK}={mark}".encode()
-    return {identity for pid in _pids() if wanted in _environ(pid) and (identity := _identify(pid))}
+    return {identity for pid in _pids() if wanted in _environ(pid) and (identity := identify(pid))}
 
 
 _PROC = Path("/proc/self")
