@@ -2,12 +2,34 @@
 
 The table says why and how widely an address is suppressed; the SQL function `suppressions_of` compares
 the scopes. What it is asked with comes from here. Addresses are compared as `suppression_key` writes
-them, senders by their slug.
+them, senders by their address or number.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from app.domain.vocabulary import MessageType, Priority, SuppressionReason
+
+SOFT_WINDOW = timedelta(days=30)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SuppressionPolicy:
+    """What bounces and complaints lead to. What is not permanent lasts as long as `SOFT_WINDOW`."""
+
+    hard_bounce_permanent: bool = True
+    complaint_permanent: bool = True
+    soft_bounce_threshold: int = 3
+
+    def lasts(self, reason: SuppressionReason) -> timedelta | None:
+        """Say for how long a suppression for this reason holds; None is for ever."""
+        passing = {SuppressionReason.BOUNCE_SOFT}
+        if not self.hard_bounce_permanent:
+            passing.add(SuppressionReason.BOUNCE_HARD)
+        if not self.complaint_permanent:
+            passing.add(SuppressionReason.COMPLAINT)
+        return SOFT_WINDOW if reason in passing else None
+
 
 # Mail that nobody needs and that people may refuse as a whole.
 MARKETING = frozenset({MessageType.NEWSLETTER, MessageType.CAMPAIGN})

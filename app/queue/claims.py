@@ -45,14 +45,15 @@ def claim(
     *,
     channels: Sequence[str],
     worker: str,
-    positions: Positions | None,
+    positions: Positions,
+    from_beginning: bool = False,
 ) -> Harvest:
     """Claim up to about `lane.claim_size` due messages on these channels, fairly between callers.
 
     `own` becomes the id of the claim that is this worker's at once: its ledger must be open already.
-    Without `positions` the lane is read from its beginning. Commit before anything is sent.
+    The lane is read on from `positions`, or from its beginning. Commit before anything is sent.
     """
-    known = positions.known() if positions else {}
+    known = {} if from_beginning else positions.known()
     rows = run(
         conn,
         PACKAGE,
@@ -72,8 +73,7 @@ def claim(
     ).all()
     claims = _grouped(rows, lane.priority)
     full = _full_flows(claims, rows[0].quota) if rows else {}
-    if positions:
-        positions.move(full)
+    positions.move(full)
     return Harvest(claims=claims, full=bool(full))
 
 

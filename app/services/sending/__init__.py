@@ -1,0 +1,1 @@
+"""Sending: from due messages to settled ones, one claim at a time."""

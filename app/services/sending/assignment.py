@@ -1,0 +1,169 @@
+"""Which gateway takes which message now: the chosen one, or the next in order that is well."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.domain.decisions import Decision, Event, Standing, put_back
+from app.domain.lanes import Lane
+from app.domain.vocabulary import Channel, EventType, MessageType, Priority
+from app.errors import Unavailable
+from app.limits.breaker import Admission, Change
+from app.queue.rows import Claimed
+from app.services.catalog import needs_of
+from app.services.sending.tools import Tools
+
+NO_GATEWAY_WAIT = timedelta(seconds=60)
+SHORTEST_WAIT = timedelta(seconds=1)
+
+
+@dataclass(kw_only=True, slots=True)
+class Assignment:
+    """Messages by gateway, and decisions about those that no gateway takes now.
+
+    `moved` tells for a message that goes elsewhere than meant, where it was to go.
+    """
+
+    by_gateway: dict[str, list[Claimed]] = field(default_factory=lambda: defaultdict(list))
+    refused: dict[int, Decision] = field(default_factory=dict)
+    probes: dict[str, int] = field(default_factory=dict)
+    moved: dict[int, Event] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+
+def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
+    """List the gateways that could take the message, in order; the named one alone where it is pinned."""
+    if message.gateway_pinned and message.gateway:
+        return (message.gateway,) if message.gateway in tools.gateways else ()
+    sender = tools.contents.sender(message)
+    needs = needs_of(
+        Channel(message.channel),
+        MessageType(message.message_type),
+        sender=sender,
+        ip_pool=message.ip_pool,
+    )
+    return tools.catalog.chain(needs)
+
+
+def standing_of(message: Claimed, gateway: str, chain: Sequence[str]) -> Standing:
+    """Say where a message stands with this gateway."""
+    return Standing(
+        gateway=gateway,
+        chain=chain,
+        tried=message.tried,
+        attempts=message.attempts,
+        max_attempts=message.max_attempts,
+        expires_at=message.expires_at,
+        possible_duplicate=message.possible_duplicate,
+    )
+
+
+def assign(tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime) -> Assignment:
+    """Give each message to a gateway that fits and is well.
+
+    Where none is well, emergency and transactional messages try their first choice anyway; the others
+    wait until a breaker lets probes through. Raises Unavailable without Redis, but for emergencies,
+    which then go without asking the breakers.
+    """
+    return _Assigning(tools, lane, now).over(messages)
+
+
+class _Assigning:
+    def __init__(self, tools: Tools, lane: Lane, now: datetime) -> None:
+        self._tools = tools
+        self._lane = lane
+        self._now = now
+        self._result = Assignment()
+        self._retry_at: dict[str, datetime] = {}
+
+    def over(self, messages: Sequence[Claimed]) -> Assignment:
+        waiting = self._by_first_choice(messages)
+        unplaced: list[tuple[Claimed, list[str]]] = []
+        while waiting:
+            gateway = max(waiting, key=lambda name: len(waiting[name]))
+            for message, choices in self._place(gateway, waiting.pop(gateway)):
+                if len(choices) > 1:
+                    waiting.setdefault(choices[1], []).append((message, choices[1:]))
+                else:
+                    unplaced.append((message, choices))
+        self._settle_for_less(unplaced)
+        return self._result
+
+    def _by_first_choice(self, messages: Sequence[Claimed]) -> dict[str, list[tuple[Claimed, list[str]]]]:
+        waiting: dict[str, list[tuple[Claimed, list[str]]]] = {}
+        chains: dict[tuple[object, ...], tuple[str, ...]] = {}
+        for message in messages:
+            key = _likeness(message)
+            if key not in chains:
+                chains[key] = chain_of(self._tools, message)
+            choices = _choices(message, chains[key])
+            if choices:
+                waiting.setdefault(choices[0], []).append((message, choices))
+            else:
+                self._refuse(message, "", NO_GATEWAY_WAIT, f"no gateway is configured for {message.channel}")
+        return waiting
+
+    def _place(
+        self, gateway: str, wanting: list[tuple[Claimed, list[str]]]
+    ) -> list[tuple[Claimed, list[str]]]:
+        """Give the gateway as many messages as it may have; return the others."""
+        admission = self._admit(Channel(wanting[0][0].channel), gateway, len(wanting), urgent=False)
+        admitted = len(wanting) if admission is None else admission.admitted
+        if admission and admission.admitted < len(wanting):
+            self._retry_at[gateway] = admission.retry_at
+        for message, _ in wanting[:admitted]:
+            self._give(message, gateway)
+        return wanting[admitted:]
+
+    def _give(self, message: Claimed, gateway: str) -> None:
+        self._result.by_gateway[gateway].append(message)
+        if message.gateway and gateway != message.gateway:
+            self._result.moved[message.id] = Event(
+                event_type=EventType.FAILED_OVER,
+                gateway=gateway,
+                data={"from": message.gateway, "reason": "the gateway takes nothing now"},
+            )
+
+    def _settle_for_less(self, unplaced: list[tuple[Claimed, list[str]]]) -> None:
+        """Nothing healthy is left for these."""
+        for message, choices in unplaced:
+            first = message.gateway if message.gateway in self._retry_at else choices[0]
+            if self._lane.always_tries:
+                self._admit(Channel(message.channel), first, 1, urgent=True)
+                self._give(message, first)
+            else:
+                wait = max(self._retry_at[choices[0]] - self._now, SHORTEST_WAIT)
+                self._refuse(message, choices[0], wait, "no gateway is healthy")
+
+    def _refuse(self, message: Claimed, gateway: str, wait: timedelta, reason: str) -> None:
+        # By chance up to a quarter longer, so that a lane full of waiting messages does not return at once.
+        spread = wait * (1 + self._tools.chance() / 4)
+        standing = standing_of(message, gateway or message.gateway or "", ())
+        self._result.refused[message.id] = put_back(standing, self._lane, spread, self._now, reason=reason)
+
+    def _admit(self, channel: Channel, gateway: str, wanted: int, *, urgent: bool) -> Admission | None:
+        try:
+            admission = self._tools.breakers.admit(channel, gateway, wanted, urgent=urgent)
+        except Unavailable:
+            if self._lane.priority is Priority.P0:
+                return None
+            raise
+        if admission.probes:
+            self._result.probes[gateway] = self._result.probes.get(gateway, 0) + admission.probes
+        if admission.change:
+            self._result.changes.append(admission.change)
+        return admission
+
+
+def _likeness(message: Claimed) -> tuple[object, ...]:
+    """Messages alike in this have the same chain."""
+    sender = (message.options or {}).get("sender")
+    pinned = message.gateway if message.gateway_pinned else None
+    return (message.channel, message.message_type, message.ip_pool, message.batch_id, sender, pinned)
+
+
+def _choices(message: Claimed, chain: Sequence[str]) -> list[str]:
+    """Order the chain for a message: where it is meant to go, then what it has not tried this round."""
+    first = [message.gateway] if message.gateway and message.gateway in chain else []
+    return first + [name for name in chain if name != message.gateway and name not in message.tried]

@@ -1,0 +1,92 @@
+"""What may not go after all: suppressed meanwhile, or too late."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from app.db.sql import run
+from app.domain.addresses import suppression_key
+from app.domain.decisions import Decision, Event
+from app.domain.lanes import Lane
+from app.domain.suppression import MARKETING, reasons_that_block
+from app.domain.vocabulary import Channel, EventType, Status
+from app.queue import PACKAGE
+from app.queue.rows import Claimed
+from app.services.sending.content import Contents
+
+
+def refused(
+    conn: sa.Connection, lane: Lane, messages: Sequence[Claimed], contents: Contents, now: datetime
+) -> dict[int, Decision]:
+    """Decide about the messages that may not be sent now; those not named may go.
+
+    Good for a moment only: suppressions are read here and nowhere kept.
+    """
+    decisions = {
+        message.id: _suppressed(message, reason)
+        for message, reason in _blocked(conn, lane, messages, contents)
+    }
+    for message in _late(conn, lane, messages, now):
+        decisions.setdefault(message.id, _expired(message))
+    return decisions
+
+
+def _blocked(
+    conn: sa.Connection, lane: Lane, messages: Sequence[Claimed], contents: Contents
+) -> Iterable[tuple[Claimed, str]]:
+    senders = [contents.sender(message) for message in messages]
+    rows = run(
+        conn,
+        PACKAGE,
+        "blocked",
+        {
+            "ids": [message.id for message in messages],
+            "channels": [message.channel for message in messages],
+            "keys": [suppression_key(Channel(m.channel), m.recipient_address) for m in messages],
+            "communities": [message.community_id for message in messages],
+            "categories": [message.category for message in messages],
+            "senders": [sender.address if sender else None for sender in senders],
+            "marketing": [message.message_type in MARKETING for message in messages],
+            "reasons": [reason.value for reason in reasons_that_block(lane.priority)],
+        },
+    )
+    by_id = {message.id: message for message in messages}
+    return [(by_id[row.id], row.reason) for row in rows]
+
+
+def _late(conn: sa.Connection, lane: Lane, messages: Sequence[Claimed], now: datetime) -> Iterable[Claimed]:
+    late = [message for message in messages if message.expires_at <= now]
+    if lane.on_clock or not late:
+        return late
+    held = {flow: _held(conn, lane, *flow, now) for flow in {(m.channel, m.scheduled_for) for m in late}}
+    return [m for m in late if m.expires_at + held[m.channel, m.scheduled_for] <= now]
+
+
+def _held(conn: sa.Connection, lane: Lane, channel: str, since: datetime, now: datetime) -> timedelta:
+    """Tell how much of the time since then the lane was held back by us."""
+    held = conn.scalar(sa.select(sa.func.held_time(lane.priority.value, channel, since, now)))
+    return held if isinstance(held, timedelta) else timedelta(0)
+
+
+def _suppressed(message: Claimed, reason: str) -> Decision:
+    return Decision(
+        status=Status.SUPPRESSED,
+        gateway=message.gateway,
+        attempts=message.attempts,
+        tried=tuple(message.tried),
+        possible_duplicate=message.possible_duplicate,
+        error=f"the recipient is suppressed: {reason}",
+        events=(Event(event_type=EventType.SUPPRESSED, data={"reason": reason}),),
+    )
+
+
+def _expired(message: Claimed) -> Decision:
+    return Decision(
+        status=Status.EXPIRED,
+        gateway=message.gateway,
+        attempts=message.attempts,
+        tried=tuple(message.tried),
+        possible_duplicate=message.possible_duplicate,
+        events=(Event(event_type=EventType.EXPIRED),),
+    )

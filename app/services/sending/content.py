@@ -1,0 +1,149 @@
+"""What a message says: its own words, its batch's, or a template's, put into an envelope."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.db.tables import message_batches
+from app.domain.facts import Tag
+from app.domain.outcomes import Outcome
+from app.domain.rendering import Content
+from app.domain.vocabulary import Channel, ConfigScope, MessageType, OutcomeClass, Priority
+from app.errors import Invalid, NotFound
+from app.gateways.base import Attachment, Envelope
+from app.queue.rows import Claimed
+from app.services.catalog import Catalog, Sender
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """What all messages of a batch share; it never changes once the batch is accepted."""
+
+    subject: str | None
+    template: str | None
+    template_version: int | None
+    locale: str | None
+    body_text: str | None
+    body_html: str | None
+    data: Mapping[str, Any]
+    options: Mapping[str, Any]
+
+
+NOTHING_SHARED = Shared(
+    subject=None,
+    template=None,
+    template_version=None,
+    locale=None,
+    body_text=None,
+    body_html=None,
+    data={},
+    options={},
+)
+
+
+class Contents:
+    """Makes envelopes; shared contents and compiled templates are kept in memory."""
+
+    def __init__(self, engine: sa.Engine, catalog: Catalog) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._shared = lru_cache(maxsize=256)(self._load)
+
+    def sender(self, message: Claimed) -> Sender | None:
+        """Find the identity that a message is sent as."""
+        slug = self._options(message).get("sender")
+        return self._catalog.sender(Channel(message.channel), MessageType(message.message_type), slug)
+
+    def envelope(self, message: Claimed) -> Envelope | Outcome:
+        """Render a message; where that cannot be done, say so as the outcome it comes to."""
+        sender = self.sender(message)
+        if sender is None:
+            return Outcome(
+                kind=OutcomeClass.CONFIG,
+                scope=ConfigScope.SENDER,
+                code="no_sender",
+                detail=f"no sender is configured for {message.message_type} by {message.channel}",
+            )
+        try:
+            content = self._content(message)
+        except Invalid as exc:
+            return Outcome(kind=OutcomeClass.CONTENT, code="template", detail=str(exc))
+        except NotFound as exc:
+            return Outcome(kind=OutcomeClass.CONTENT, code="no_template", detail=str(exc))
+        return self._envelope(message, sender, content)
+
+    def _envelope(self, message: Claimed, sender: Sender, content: Content) -> Envelope:
+        options = self._options(message)
+        return Envelope(
+            tag=Tag(uuid=message.uuid, priority=Priority(message.priority), attempt=message.tries),
+            channel=Channel(message.channel),
+            address=message.recipient_address,
+            sender=sender.written,
+            subject=content.subject,
+            text=content.text,
+            html=content.html,
+            reply_to=options.get("reply_to"),
+            headers=options.get("headers") or {},
+            attachments=tuple(_attachment(given) for given in options.get("attachments") or ()),
+            ip_pool=message.ip_pool,
+            category=message.category,
+            options=options,
+            expires_at=message.expires_at,
+        )
+
+    def _content(self, message: Claimed) -> Content:
+        shared = self._of_batch(message)
+        slug = message.template or shared.template
+        if slug is None:
+            return Content(
+                subject=message.subject or shared.subject,
+                html=message.body_html or shared.body_html,
+                text=message.body_text or shared.body_text,
+            )
+        template = self._catalog.template(
+            slug,
+            Channel(message.channel),
+            message.locale or shared.locale,
+            message.template_version or shared.template_version,
+        )
+        content = template.compiled.render({**shared.data, **(message.content_data or {})})
+        return Content(
+            subject=message.subject or shared.subject or content.subject, html=content.html, text=content.text
+        )
+
+    def _options(self, message: Claimed) -> Mapping[str, Any]:
+        shared = self._of_batch(message).options
+        return {**shared, **message.options} if message.options else shared
+
+    def _of_batch(self, message: Claimed) -> Shared:
+        return NOTHING_SHARED if message.batch_id is None else self._shared(message.batch_id)
+
+    def _load(self, batch: int) -> Shared:
+        table = message_batches
+        with self._engine.connect() as conn:
+            row = conn.execute(sa.select(table).where(table.c.id == batch)).one_or_none()
+        if row is None:
+            return NOTHING_SHARED
+        return Shared(
+            subject=row.subject,
+            template=row.template,
+            template_version=row.template_version,
+            locale=row.locale,
+            body_text=row.body_text,
+            body_html=row.body_html,
+            data=row.shared_data,
+            options=row.options,
+        )
+
+
+def _attachment(given: Mapping[str, str]) -> Attachment:
+    return Attachment(
+        filename=given["filename"],
+        content_type=given["content_type"],
+        content=base64.b64decode(given["content"]),
+        content_id=given.get("content_id"),
+    )

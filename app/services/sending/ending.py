@@ -1,0 +1,118 @@
+"""What a run has to write down: decisions gathered, then settled together."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+
+from app.db.engine import unavailable_when_down
+from app.domain.decisions import Decision, Event
+from app.domain.lanes import Lane
+from app.domain.vocabulary import Channel, SuppressionReason
+from app.errors import Unavailable
+from app.queue.claims import Claim
+from app.queue.rows import Claimed
+from app.queue.settling import Settlement, settle
+from app.services.sending.tools import Tools
+from app.services.suppressing import Blame, suppress
+
+log = structlog.get_logger(__name__)
+
+# A database that comes back soon still gets the results first hand.
+PATIENCE = timedelta(seconds=10)
+PAUSE = timedelta(milliseconds=500)
+
+
+class Ending:
+    """Decisions about one claim's messages on their way into PostgreSQL."""
+
+    def __init__(self, tools: Tools, lane: Lane, claim: Claim, *, source: str = "worker") -> None:
+        self._source = source
+        self._tools = tools
+        self._lane = lane
+        self._claim = claim
+        self._settlements: list[Settlement] = []
+        self._messages: dict[int, Claimed] = {}
+        self._remarks: dict[int, Event] = {}
+        self._since = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Tell how many decisions wait to be settled."""
+        return len(self._settlements)
+
+    @property
+    def oldest(self) -> float:
+        """Tell for how many seconds the oldest has waited."""
+        return time.monotonic() - self._since if self._settlements else 0.0
+
+    def remark(self, events: Mapping[int, Event]) -> None:
+        """Keep an event for each message, to be logged in front of its decision's own."""
+        self._remarks.update(events)
+
+    def add(self, message: Claimed, decision: Decision) -> None:
+        """Gather a decision."""
+        if not self._settlements:
+            self._since = time.monotonic()
+        remark = self._remarks.pop(message.id, None)
+        if remark:
+            decision = replace(decision, events=(remark, *decision.events))
+        self._messages[message.id] = message
+        self._settlements.append(Settlement(message.id, message.tries, decision))
+
+    def settle(self, *, finished: bool = False) -> None:
+        """Write down what was gathered; on Unavailable it stays gathered for the next call."""
+        if not self._settlements and not finished:
+            return
+        changed = self._write(finished)
+        settled, self._settlements = self._settlements, []
+        at_once = [s.message for s in settled if s.decision.at_once and s.message in changed]
+        if at_once:
+            self._tools.wake.failover(self._lane.priority, at_once)
+
+    def finish(self) -> bool:
+        """Write down everything and close the claim; False where that could not be done.
+
+        A claim of which messages are missing stays open: stuck-release will look after them.
+        """
+        complete = len(self._messages) == len(self._claim.messages)
+        give_up_at = time.monotonic() + PATIENCE.total_seconds()
+        while True:
+            try:
+                self.settle(finished=complete)
+            except Unavailable as exc:
+                log.warning("settling waits for the database", error=str(exc), waiting=self.waiting)
+                if time.monotonic() > give_up_at or self._tools.stopping.wait(PAUSE.total_seconds()):
+                    return False
+            else:
+                return complete
+
+    def _write(self, finished: bool) -> set[int]:  # noqa: FBT001 — handed through
+        suppressing = [s for s in self._settlements if s.decision.suppress]
+        engine = self._tools.engine if suppressing else self._tools.once
+        with unavailable_when_down(), engine.begin() as conn:
+            changed = settle(
+                conn,
+                self._lane,
+                self._claim.uuid,
+                self._settlements,
+                worker=self._tools.worker,
+                finished=finished,
+                source=self._source,
+            )
+            suppress(conn, self._tools.policy, [self._blame(s) for s in suppressing if s.message in changed])
+        return changed
+
+    def _blame(self, settlement: Settlement) -> Blame:
+        message, decision = self._messages[settlement.message], settlement.decision
+        sender = self._tools.contents.sender(message) if decision.by_sender else None
+        return Blame(
+            message=message.id,
+            channel=Channel(message.channel),
+            address=message.recipient_address,
+            reason=decision.suppress or SuppressionReason.MANUAL,
+            source=decision.gateway or "worker",
+            sender=sender.address if sender else None,
+        )

@@ -1,0 +1,295 @@
+"""One claim on its way out: check, admit, limit, render, send, settle."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+
+from app.db.engine import unavailable_when_down
+from app.domain.decisions import Decision, decide, put_back
+from app.domain.lanes import Lane
+from app.domain.outcomes import Outcome
+from app.domain.vocabulary import ConfigScope, OutcomeClass
+from app.errors import ClaimClosed, Unavailable
+from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse, outcome_of_failure
+from app.gateways.transport import Transport
+from app.limits.breaker import Change
+from app.queue.claims import Claim
+from app.queue.rows import Claimed
+from app.services.health import note_change
+from app.services.sending import answers, checks
+from app.services.sending.allowance import Allowance, allow, give_back
+from app.services.sending.assignment import assign, chain_of, standing_of
+from app.services.sending.book import Book
+from app.services.sending.ending import Ending
+from app.services.sending.tools import Tools
+
+log = structlog.get_logger(__name__)
+
+# No request starts longer than this after its recipient was last looked up among the suppressed.
+CHECK_HOLDS = 5.0  # seconds
+# Results are settled together, but none waits longer than this for others.
+SETTLE_SIZE = 500
+SETTLE_WITHIN = 1.0  # seconds
+OUTAGE_WAIT = timedelta(seconds=2)
+
+Work = tuple[str, Sequence[Claimed], Sequence[Envelope]]  # gateway, messages of one request, as rendered
+Reply = HttpResponse | HttpFailure
+T = TypeVar("T")
+
+
+class ClaimRun:
+    """Sends one claim's messages. Used once, by one thread."""
+
+    def __init__(self, tools: Tools, transport: Transport, lane: Lane, claim: Claim, book: Book) -> None:
+        self._tools = tools
+        self._transport = transport
+        self._lane = lane
+        self._book = book
+        self._all = claim.messages
+        self._queue: deque[tuple[str, Claimed]] = deque()
+        self._answers: dict[int, str] = {}
+        self._probes: Counter[str] = Counter()
+        self._allowance = Allowance()
+        self._ending = Ending(tools, lane, claim)
+        self._checked_at = 0.0
+        self._leased_until = time.monotonic() + lane.lease.total_seconds()
+
+    def run(self) -> None:
+        """Send everything that may go; whatever happens, settle what is known."""
+        try:
+            self._guarded(lambda: self._sort_out(self._all))
+            for finished in self._transport.exchange(self._pull):
+                self._absorb(finished)
+        finally:
+            self._finish()
+
+    def _guarded(self, step: Callable[[], T]) -> T | None:
+        """Do a step that may find Redis, PostgreSQL or the claim gone; nothing more starts then.
+
+        It does not raise, since what is on the wire must still be heard out.
+        """
+        try:
+            return step()
+        except ClaimClosed:
+            # Another process has released the claim; what it did not know is still ours to tell.
+            self._queue.clear()
+            log.warning("claim lost", claim=str(self._book.claim), lane=self._lane.priority.value)
+        except Unavailable as exc:
+            self._put_back_queue(OUTAGE_WAIT, str(exc))
+        return None
+
+    # Before the wire
+
+    def _sort_out(self, messages: Sequence[Claimed]) -> None:
+        """Queue what may go now, decide about the rest."""
+        now = self._tools.now()
+        self._queue.extend((message.gateway or "", message) for message in messages)
+        with unavailable_when_down(), self._tools.once.connect() as conn:
+            refused = checks.refused(conn, self._lane, messages, self._tools.contents, now)
+        self._checked_at = time.monotonic()
+        self._queue.clear()
+        self._decide(messages, refused)
+        self._assign([message for message in messages if message.id not in refused])
+
+    def _assign(self, messages: Sequence[Claimed]) -> None:
+        try:
+            assignment = assign(self._tools, self._lane, messages, self._tools.now())
+            allowance = allow(self._tools, self._lane.priority, assignment.by_gateway)
+        except Unavailable as exc:
+            self._put_back(messages, OUTAGE_WAIT, str(exc))
+            return
+        self._note(assignment.changes)
+        self._probes.update(assignment.probes)
+        self._ending.remark(assignment.moved)
+        self._allowance = allowance
+        self._decide(messages, assignment.refused)
+        for gateway, members in assignment.by_gateway.items():
+            for message in members:
+                if message.id in allowance.waits:
+                    self._put_back([message], allowance.waits[message.id], "rate limit", gateway=gateway)
+                else:
+                    self._queue.append((gateway, message))
+
+    def _pull(self, free: int) -> list[tuple[Work, HttpRequest]]:
+        """Give the transport up to `free` requests, marked as started in the ledger."""
+        return self._guarded(lambda: self._next(free)) or []
+
+    def _next(self, free: int) -> list[tuple[Work, HttpRequest]]:
+        if not self._queue or not self._may_start():
+            return []
+        rendered = self._render(free)
+        started = set(self._start(rendered))
+        now = self._tools.now()
+        return [
+            (work, self._tools.gateways[work[0]].build(work[2], now))
+            for work in rendered
+            if all(message.id in started for message in work[1])
+        ]
+
+    def _may_start(self) -> bool:
+        if self._tools.stopping.is_set():
+            self._put_back_queue(timedelta(0), "the worker was stopped")
+            return False
+        if time.monotonic() - self._checked_at > CHECK_HOLDS:
+            remaining = [message for _, message in self._queue]
+            self._queue.clear()
+            give_back(self._tools, self._allowance, remaining)
+            self._sort_out(remaining)
+        if self._leased_until - time.monotonic() < self._tools.gateway_timeout.total_seconds():
+            self._renew()
+        return bool(self._queue)
+
+    def _renew(self) -> None:
+        asked_at = time.monotonic()
+        if not self._book.renew():
+            raise ClaimClosed("The lease is over")
+        self._leased_until = asked_at + self._lane.lease.total_seconds()
+
+    def _render(self, free: int) -> list[Work]:
+        """Take up to `free` requests' worth of messages off the queue and render them."""
+        rendered: list[Work] = []
+        while self._queue and len(rendered) < free:
+            gateway = self._queue[0][0]
+            messages, envelopes = self._fill(gateway, self._tools.gateways[gateway].batch)
+            if messages:
+                rendered.append((gateway, messages, envelopes))
+        return rendered
+
+    def _fill(self, gateway: str, size: int) -> tuple[list[Claimed], list[Envelope]]:
+        messages: list[Claimed] = []
+        envelopes: list[Envelope] = []
+        while self._queue and self._queue[0][0] == gateway and len(messages) < size:
+            message = self._queue.popleft()[1]
+            envelope = self._envelope(gateway, message)
+            if isinstance(envelope, Outcome):
+                self._conclude(gateway, message, envelope)
+            else:
+                messages.append(message)
+                envelopes.append(envelope)
+        return messages, envelopes
+
+    def _envelope(self, gateway: str, message: Claimed) -> Envelope | Outcome:
+        envelope = self._tools.contents.envelope(message)
+        if isinstance(envelope, Outcome):
+            return envelope
+        missing = self._tools.gateways[gateway].cannot_express(envelope)
+        if missing is None:
+            return envelope
+        return Outcome(
+            kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
+        )
+
+    def _start(self, rendered: Sequence[Work]) -> list[int]:
+        """Mark the messages as started; where that fails they are back in the queue."""
+        written, self._answers = self._answers, {}
+        try:
+            return self._book.advance(written, [m.id for _, messages, _ in rendered for m in messages])
+        except (ClaimClosed, Unavailable):
+            self._answers = written
+            self._queue.extendleft((gateway, m) for gateway, messages, _ in rendered for m in messages)
+            raise
+
+    # After the wire
+
+    def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
+        """Read replies, tell the breakers, settle when enough has come together."""
+        good: Counter[str] = Counter()
+        faults: Counter[str] = Counter()
+        for (gateway, messages, envelopes), reply in finished:
+            for message, outcome in zip(messages, self._outcomes(gateway, envelopes, reply), strict=True):
+                self._answers[message.id] = answers.spell(outcome)
+                (faults if outcome.counts_as_fault else good)[gateway] += 1
+                self._conclude(gateway, message, outcome)
+        self._tell_breakers(good, faults)
+        if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
+            self._guarded(self._settle)
+
+    def _settle(self) -> None:
+        asked_at = time.monotonic()
+        self._ending.settle()
+        self._leased_until = asked_at + self._lane.lease.total_seconds()
+
+    def _outcomes(self, gateway: str, envelopes: Sequence[Envelope], reply: Reply) -> list[Outcome]:
+        if isinstance(reply, HttpFailure):
+            return [outcome_of_failure(reply)] * len(envelopes)
+        return self._tools.gateways[gateway].read(envelopes, reply)
+
+    def _tell_breakers(self, good: Counter[str], faults: Counter[str]) -> None:
+        for gateway in good.keys() | faults.keys():
+            channel = self._tools.gateways[gateway].channel
+            try:
+                change = self._tools.breakers.record(
+                    channel,
+                    gateway,
+                    good=good[gateway],
+                    faults=faults[gateway],
+                    probes=self._probes.pop(gateway, 0),
+                )
+            except Unavailable:
+                continue
+            self._note([change] if change else [])
+        for gateway in faults:
+            self._reconsider(gateway)
+
+    def _reconsider(self, gateway: str) -> None:
+        """Ask again where the rest shall go: this gateway may just have been found ill."""
+        rest = [message for name, message in self._queue if name == gateway]
+        if rest:
+            self._queue = deque(item for item in self._queue if item[0] != gateway)
+            give_back(self._tools, self._allowance, rest)
+            self._assign(rest)
+
+    # Endings
+
+    def _conclude(self, gateway: str, message: Claimed, outcome: Outcome) -> None:
+        if outcome.kind is OutcomeClass.CONFIG and outcome.scope is ConfigScope.ACCOUNT:
+            self._trip(gateway, outcome)
+        chain = () if outcome.kind is OutcomeClass.ACCEPTED else chain_of(self._tools, message)
+        standing = standing_of(message, gateway, chain)
+        decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
+        self._ending.add(message, decision)
+
+    def _trip(self, gateway: str, outcome: Outcome) -> None:
+        channel = self._tools.gateways[gateway].channel
+        try:
+            change = self._tools.breakers.trip(channel, gateway, f"{outcome.code}: {outcome.detail}")
+        except Unavailable:
+            return
+        self._note([change] if change else [])
+        self._reconsider(gateway)
+
+    def _decide(self, messages: Sequence[Claimed], decisions: dict[int, Decision]) -> None:
+        for message in messages:
+            if message.id in decisions:
+                self._ending.add(message, decisions[message.id])
+
+    def _put_back(
+        self, messages: Sequence[Claimed], wait: timedelta, reason: str, *, gateway: str | None = None
+    ) -> None:
+        now = self._tools.now()
+        for message in messages:
+            standing = standing_of(message, gateway or message.gateway or "", ())
+            decision = put_back(standing, self._lane, wait, now, reason=reason)
+            self._ending.add(message, replace(decision, gateway=decision.gateway or None))
+
+    def _put_back_queue(self, wait: timedelta, reason: str) -> None:
+        messages = [message for _, message in self._queue]
+        self._queue.clear()
+        give_back(self._tools, self._allowance, messages)
+        self._put_back(messages, wait, reason)
+
+    def _note(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            note_change(self._tools.engine, change)
+
+    def _finish(self) -> None:
+        """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
+        if self._ending.finish():
+            self._book.forget()
+        elif self._answers:
+            self._guarded(lambda: self._book.advance(self._answers, []))

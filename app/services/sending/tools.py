@@ -1,0 +1,58 @@
+"""What the sending half works with, made once in each process."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from app.domain.lanes import Lane
+from app.domain.suppression import SuppressionPolicy
+from app.domain.vocabulary import Priority
+from app.gateways.base import Gateway
+from app.gateways.transport import Transport
+from app.limits.breaker import Breakers
+from app.limits.ledger import Ledger
+from app.limits.tokens import Tokens
+from app.queue.positions import Positions
+from app.services.catalog import Catalog
+from app.services.sending.content import Contents
+from app.services.sending.memory import Memory
+from app.wake import Wake
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """Everything a sending thread shares with the others of its process.
+
+    `once` gives connections whose statements commit by themselves: most work is one statement.
+    `transport` gives the calling thread's own. `worker` is this process's name on its claims.
+    """
+
+    engine: sa.Engine
+    lanes: Mapping[Priority, Lane]
+    catalog: Catalog
+    contents: Contents
+    gateways: Mapping[str, Gateway]
+    breakers: Breakers
+    tokens: Tokens | None
+    ledger: Ledger
+    wake: Wake
+    transport: Callable[[], Transport]
+    now: Callable[[], datetime]
+    chance: Callable[[], float]
+    worker: str
+    policy: SuppressionPolicy
+    gate_depth: int
+    gateway_timeout: timedelta
+    stopping: threading.Event = field(default_factory=threading.Event)
+    memory: Memory = field(default_factory=lambda: Memory(seconds=1))
+    positions: Mapping[Priority, Positions] = field(
+        default_factory=lambda: {priority: Positions() for priority in Priority}
+    )
+
+    @property
+    def once(self) -> sa.Engine:
+        """Give the same pool with statements that commit one by one."""
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
