@@ -95,6 +95,11 @@ def test_the_only_message_is_ours_however_it_is_spelt(postal, envelope):
     assert (outcome.kind, outcome.external_id) == (OutcomeClass.ACCEPTED, "5")
 
 
+def test_of_several_messages_none_is_ours_that_is_not_named_so(postal, envelope):
+    messages = {"a@example.com": {"id": 1}, "b@example.com": {"id": 2}}
+    assert postal.read([envelope()], success(messages))[0].kind == OutcomeClass.UNKNOWN
+
+
 ACCOUNT, SENDER = ConfigScope.ACCOUNT, ConfigScope.SENDER
 
 
