@@ -12,9 +12,9 @@ from app.embedded.valkey import Valkey
 
 
 @pytest.fixture
-def yard(server_account):
+def yard(server_account, quick_disk):
     """A directory with a blank in its name that belongs to the servers' account."""
-    root = Path(tempfile.mkdtemp(prefix="tocsin yard "))
+    root = Path(tempfile.mkdtemp(prefix="tocsin yard ", dir=quick_disk))
     os.chown(root, server_account.uid, server_account.gid)
     yield root
     shutil.rmtree(root)
