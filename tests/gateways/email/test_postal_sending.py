@@ -176,7 +176,9 @@ def test_a_proxy_that_is_too_busy_may_say_how_long(postal, envelope):
     ],
 )
 def test_an_answer_of_another_shape_leaves_it_unknown(postal, envelope, body):
-    assert postal.read([envelope()], answer(body))[0].kind == OutcomeClass.UNKNOWN
+    (outcome,) = postal.read([envelope()], answer(body))
+    assert outcome.kind == OutcomeClass.UNKNOWN
+    assert outcome.code
 
 
 JSON = st.recursive(

@@ -101,7 +101,7 @@ class Postal:
         kind, scope = _MEANING.get(code, (OutcomeClass.UNKNOWN, None))
         # The answer to a wrong key repeats the key, so only the words beside it are kept.
         detail = in_short(words(data, "message"), without=[self.api_key])
-        return Outcome(kind=kind, scope=scope, code=code_in_short(code), detail=detail)
+        return Outcome(kind=kind, scope=scope, code=code_in_short(code) or "http_200", detail=detail)
 
 
 def _parameters(message: Envelope) -> dict[str, Any]:
