@@ -6,12 +6,12 @@ from app.domain.vocabulary import OutcomeClass
 _BETWEEN = "\x1f"
 
 
-def spell(outcome: Outcome) -> str:
-    """Write down what settling needs: the class, the gateway's id and its code."""
-    return _BETWEEN.join((outcome.kind, outcome.external_id or "", outcome.code))
+def spell(gateway: str, outcome: Outcome) -> str:
+    """Write down what settling needs: who answered, the class, the gateway's id and its code."""
+    return _BETWEEN.join((gateway, outcome.kind, outcome.external_id or "", outcome.code))
 
 
-def read(text: str) -> Outcome:
+def read(text: str) -> tuple[str, Outcome]:
     """Read back what `spell` wrote."""
-    kind, external_id, code = text.split(_BETWEEN)
-    return Outcome(kind=OutcomeClass(kind), external_id=external_id or None, code=code)
+    gateway, kind, external_id, code = text.split(_BETWEEN)
+    return gateway, Outcome(kind=OutcomeClass(kind), external_id=external_id or None, code=code)

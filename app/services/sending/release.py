@@ -1,5 +1,6 @@
 """Stuck-release: what becomes of messages whose worker died, stalled or was cut off."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -61,7 +62,8 @@ def _release(tools: Tools, lane: Lane, lapsed: Lapsed) -> int:
     for message in messages:
         ending.add(message, _decide(tools, lane, message, reading))
     if ending.finish():
-        tools.ledger.forget(lapsed.uuid)
+        with suppress(Unavailable):
+            tools.ledger.forget(lapsed.uuid)
     log.warning(
         "claim released",
         lane=lane.priority.value,
@@ -88,10 +90,10 @@ def _read(tools: Tools, lane: Lane, lapsed: Lapsed) -> Reading | None:
 
 
 def _decide(tools: Tools, lane: Lane, message: Claimed, reading: Reading | None) -> Decision:
-    standing = standing_of(message, message.gateway or "", chain_of(tools, message))
     now = tools.now()
+    chain = chain_of(tools, message)
     if reading is not None and message.id not in reading.started | reading.answers.keys():
-        return put_back(standing, lane, timedelta(0), now)
+        return put_back(standing_of(message, message.gateway or "", chain), lane, timedelta(0), now)
     answer = reading.answers.get(message.id) if reading else None
-    outcome = answers.read(answer) if answer else LAPSED
-    return decide(outcome, standing, lane, now, tools.chance())
+    gateway, outcome = answers.read(answer) if answer else (message.gateway or "", LAPSED)
+    return decide(outcome, standing_of(message, gateway, chain), lane, now, tools.chance())

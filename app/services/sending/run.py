@@ -122,13 +122,10 @@ class ClaimRun:
     def _next(self, free: int) -> list[tuple[Work, HttpRequest]]:
         if not self._queue or not self._may_start():
             return []
-        rendered = self._render(free)
-        started = set(self._start(rendered))
-        now = self._tools.now()
+        built = self._build(self._render(free))
+        started = set(self._start(built))
         return [
-            (work, self._tools.gateways[work[0]].build(work[2], now))
-            for work in rendered
-            if all(message.id in started for message in work[1])
+            (work, request) for work, request in built if all(message.id in started for message in work[1])
         ]
 
     def _may_start(self) -> bool:
@@ -184,15 +181,26 @@ class ClaimRun:
             kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
         )
 
-    def _start(self, rendered: Sequence[Work]) -> list[int]:
+    def _build(self, rendered: Sequence[Work]) -> list[tuple[Work, HttpRequest]]:
+        now = self._tools.now()
+        try:
+            return [(work, self._tools.gateways[work[0]].build(work[2], now)) for work in rendered]
+        except Unavailable:
+            self._requeue(rendered)
+            raise
+
+    def _start(self, built: Sequence[tuple[Work, HttpRequest]]) -> list[int]:
         """Mark the messages as started; where that fails they are back in the queue."""
         written, self._answers = self._answers, {}
         try:
-            return self._book.advance(written, [m.id for _, messages, _ in rendered for m in messages])
+            return self._book.advance(written, [m.id for (_, messages, _), _ in built for m in messages])
         except (ClaimClosed, Unavailable):
             self._answers = written
-            self._queue.extendleft((gateway, m) for gateway, messages, _ in rendered for m in messages)
+            self._requeue([work for work, _ in built])
             raise
+
+    def _requeue(self, works: Sequence[Work]) -> None:
+        self._queue.extendleft((gateway, message) for gateway, messages, _ in works for message in messages)
 
     # After the wire
 
@@ -202,7 +210,7 @@ class ClaimRun:
         faults: Counter[str] = Counter()
         for (gateway, messages, envelopes), reply in finished:
             for message, outcome in zip(messages, self._outcomes(gateway, envelopes, reply), strict=True):
-                self._answers[message.id] = answers.spell(outcome)
+                self._answers[message.id] = answers.spell(gateway, outcome)
                 (faults if outcome.counts_as_fault else good)[gateway] += 1
                 self._conclude(gateway, message, outcome)
         self._tell_breakers(good, faults)

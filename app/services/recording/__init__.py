@@ -1,0 +1,1 @@
+"""Recording: what gateways told, matched to messages, counted once, and acted upon."""

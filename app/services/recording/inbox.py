@@ -1,0 +1,112 @@
+"""The inbox: proven webhooks, committed as they came, processed until each has had its effect."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from app.db.engine import unavailable_when_down
+from app.db.sql import run
+from app.db.tables import webhook_inbox
+from app.errors import ProofUnavailable
+from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
+from app.queue import PACKAGE
+from app.services.recording.heard import Heard
+from app.services.recording.record import Recorded, record
+from app.services.sending.tools import Tools
+
+log = structlog.get_logger(__name__)
+
+AT_A_TIME = 200
+# A request that could not be processed so often is put aside for people to look at.
+MOST_TRIES = 10
+
+
+def process(tools: Tools, webhooks: Mapping[str, Webhook]) -> int:
+    """Process what waits in the inbox; returns how many requests that were.
+
+    Where one of many cannot be processed they are taken one by one, so that only that one is kept back.
+    """
+    done = 0
+    while not tools.stopping.is_set():
+        size = _attempt(tools, webhooks, AT_A_TIME)
+        if size is None:
+            size = sum(_attempt(tools, webhooks, 1) or 0 for _ in range(AT_A_TIME))
+        if not size:
+            break
+        done += size
+    return done
+
+
+def _attempt(tools: Tools, webhooks: Mapping[str, Webhook], limit: int) -> int | None:
+    """Process up to `limit` requests in one transaction; None where that failed."""
+    rows: Sequence[sa.Row[Any]] = ()
+    try:
+        with unavailable_when_down(), tools.engine.begin() as conn:
+            rows = run(conn, PACKAGE, "inbox_waiting", {"limit": limit}).all()
+            result = record(conn, tools, [each for row in rows for each in _facts(webhooks, row)])
+            _confirm(tools, webhooks, rows)
+            _close(conn, [row.id for row in rows], result)
+    except ProofUnavailable:
+        return 0
+    except (sa.exc.DBAPIError, ValueError, KeyError, TypeError) as exc:
+        if limit == 1:
+            _keep_back(tools, rows[0].id, exc)
+            return 1
+        return None
+    for priority, messages in result.failed_over.items():
+        tools.wake.failover(priority, messages)
+    return len(rows)
+
+
+def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:
+    webhook = webhooks.get(row.gateway)
+    if webhook is None:
+        return []
+    facts = webhook.events(_request(row))
+    return [Heard(gateway=row.gateway, fact=fact, inbox=row.id) for fact in facts]
+
+
+def _request(row: sa.Row[Any]) -> WebhookRequest:
+    return WebhookRequest(method="POST", url=row.url, headers=row.headers, body=bytes(row.body or b""))
+
+
+def _confirm(tools: Tools, webhooks: Mapping[str, Webhook], rows: Sequence[sa.Row[Any]]) -> None:
+    """Confirm subscriptions where a proven request asks for it."""
+    for row in rows:
+        webhook = webhooks.get(row.gateway)
+        url = webhook.confirmation_url(_request(row)) if webhook else None
+        if url is None:
+            continue
+        reply = tools.transport().fetch(HttpRequest(method="GET", url=url, body=b"", headers={}))
+        if isinstance(reply, HttpFailure) or reply.status >= 300:  # noqa: PLR2004 — HTTP's own border
+            raise ProofUnavailable(f"{row.gateway} did not let a subscription be confirmed")
+        log.info("subscription confirmed", gateway=row.gateway)
+
+
+def _close(conn: sa.Connection, ids: Sequence[int], result: Recorded) -> None:
+    if not ids:
+        return
+    words = f"recorded {result.recorded}, repeated {result.repeated}, parked {result.parked}"
+    table = webhook_inbox
+    conn.execute(
+        sa.update(table)
+        .where(table.c.id.in_(ids))
+        .values(processed_at=sa.func.now(), tries=table.c.tries + 1, result=words)
+    )
+
+
+def _keep_back(tools: Tools, request: int, exc: Exception) -> None:
+    """Count a failed try; after too many the request is put aside, with the reason."""
+    table = webhook_inbox
+    tries = table.c.tries + 1
+    given_up = tries >= MOST_TRIES
+    values = {
+        "tries": tries,
+        "result": f"failed: {type(exc).__name__}",
+        "processed_at": sa.case((given_up, sa.func.now()), else_=None),
+    }
+    with tools.engine.begin() as conn:
+        conn.execute(sa.update(table).where(table.c.id == request).values(values))
+    log.error("webhook cannot be processed", inbox_id=request, error=type(exc).__name__, exc_info=exc)
