@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -106,7 +107,9 @@ def _lock(data: Path) -> lock.Lock:
             raise
     # Neither the run that started this server nor its watchdog is left, so it falls to us to stop it.
     for pid in _processes_in(data):
-        os.kill(pid, signal.SIGINT)
+        # One may take others along.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
     return lock.acquire(path, _PATIENCE)
 
 
