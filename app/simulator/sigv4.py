@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
@@ -15,6 +15,7 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<key>[^/]+)/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)"
     r"/aws4_request, ?SignedHeaders=(?P<headers>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
+_MOMENT = re.compile(r"\d{8}T\d{6}Z")
 _SKEW = timedelta(minutes=5)
 
 
@@ -43,7 +44,7 @@ def _wrong_claim(claims: re.Match[str], request: Request, now: datetime) -> Deni
     if (claims["region"], claims["service"]) != (AWS_REGION, "ses"):
         return _mismatch(f"Credential should be scoped to {AWS_REGION} and to the service ses.")
     signed_at = _moment(request.headers.get("x-amz-date"))
-    if signed_at is None or signed_at.strftime("%Y%m%d") != claims["day"]:
+    if signed_at is None or f"{signed_at:%Y%m%d}" != claims["day"]:
         return _mismatch("Date in Credential scope does not match X-Amz-Date.")
     if abs(now - signed_at) > _SKEW:
         return _mismatch(f"Signature expired or not yet current: it says {signed_at}, now is {now}.")
@@ -90,8 +91,10 @@ def _signing_key(day: str, region: str, service: str) -> bytes:
 
 
 def _moment(text: str | None) -> datetime | None:
+    if text is None or not _MOMENT.fullmatch(text):
+        return None
     try:
-        return datetime.strptime(text or "", "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(text)
     except ValueError:
         return None
 

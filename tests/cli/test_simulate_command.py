@@ -18,7 +18,7 @@ RUN = "from app.cli.simulate import simulate; simulate()"
 @pytest.fixture
 def base():
     while True:
-        base = random.randrange(20_000, 32_000)
+        base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
             for port in (base, base + 1, base + 2):
                 stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))

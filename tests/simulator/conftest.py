@@ -21,7 +21,7 @@ TAG = "0192f0c0-0000-7000-8000-000000000001_P3_2"
 def free_base():
     """Find a port that is free together with the two after it."""
     while True:
-        base = random.randrange(20_000, 32_000)
+        base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
         with contextlib.ExitStack() as stack:
             try:
                 for port in (base, base + 1, base + 2):

@@ -4,8 +4,6 @@ from uuid import UUID
 
 import urllib3
 
-from app.simulator.register import Register
-
 
 def tag(number, attempt=1):
     return f"{UUID(int=number)}_P3_{attempt}"
@@ -46,9 +44,13 @@ def test_each_try_of_a_message_is_listed(simulated):
     ]
 
 
-def test_a_uuid_is_not_found_across_two_others():
-    register = Register()
-    assert list(register.find(UUID(int=0))) == []
+def test_a_uuid_is_not_found_across_two_others(simulated):
+    first, second = UUID("00" * 8 + "aa" * 8), UUID("bb" * 8 + "00" * 8)
+    for uuid in (first, second):
+        simulated.send("anna@example.com", tag=f"{uuid}_P1_1")
+    across = UUID("aa" * 8 + "bb" * 8)
+    assert simulated.control("GET", f"messages?uuid={across}") == {"messages": []}
+    assert len(simulated.control("GET", f"messages?uuid={second}")["messages"]) == 1
 
 
 def test_a_tag_of_somebody_else_is_kept_as_it_is(simulated):

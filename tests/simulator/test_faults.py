@@ -1,3 +1,4 @@
+import contextlib
 import http.client
 import socket
 import time
@@ -30,6 +31,18 @@ def test_refuse_cuts_connections_that_are_open(simulated):
     simulated.control("POST", "faults", gateway="postal", mode="refuse")
     assert connection.sock.recv(1) == b""
     connection.close()
+
+
+def test_refuse_does_not_wait_for_requests_in_flight(simulated):
+    simulated.control("POST", "latency", gateway="postal", milliseconds=600_000)
+    with contextlib.closing(
+        socket.create_connection(("127.0.0.1", simulated.base + 1), timeout=10)
+    ) as waiting:
+        waiting.sendall(b"GET / HTTP/1.1\r\nhost: postal\r\n\r\n")
+        while not simulated.control("GET", "counts")["gateways"]:
+            pass
+        simulated.control("POST", "faults", gateway="postal", mode="refuse")
+        assert waiting.recv(1) == b""
 
 
 def test_refuse_ends_by_itself(simulated):

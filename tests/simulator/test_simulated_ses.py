@@ -244,9 +244,9 @@ def test_without_a_configuration_set_nothing_is_told(telling, receiver):
 def test_events_wait_until_the_subscription_is_confirmed(telling, receiver):
     simulated = telling(subscribed=False, connections=1)
     send(simulated, "anna@example.com")
-    [asked] = receiver.take()
-    confirmation = verified(simulated, asked)
-    assert confirmation["Type"] == "SubscriptionConfirmation"
+    asked = [verified(simulated, webhook) for webhook in receiver.take(2)]
+    assert [envelope["Type"] for envelope in asked] == ["SubscriptionConfirmation"] * 2
+    confirmation = asked[-1]
     answer = simulated.http.request("GET", confirmation["SubscribeURL"])
     assert answer.status == 200
     assert b"<SubscriptionArn>arn:aws:sns:" in answer.data
@@ -257,6 +257,16 @@ def test_events_wait_until_the_subscription_is_confirmed(telling, receiver):
             messages.append(envelope["Message"])
     assert messages[0] == "Successfully validated SNS topic for Amazon SES event publishing."
     assert [orjson.loads(message)["eventType"] for message in messages[1:]] == ["Send", "Delivery"]
+
+
+def test_sns_does_not_repeat_what_was_answered_by_4xx(telling, receiver):
+    receiver.statuses.put(403)
+    simulated = telling(connections=1)
+    send(simulated, "anna@example.com")
+    assert told(receiver, 2)[1]["eventType"] == "Delivery"
+    while (tally := simulated.control("GET", "webhooks"))["pending"]:
+        pass
+    assert (tally["given_up"], tally["taken"]) == (1, 1)
 
 
 def test_a_wrong_token_confirms_nothing(telling):

@@ -67,13 +67,6 @@ def test_shuffled_webhooks_come_out_of_order(telling, receiver):
     assert events.index("MessageLinkClicked") < 89 - events[::-1].index("MessageSent")
 
 
-def test_sns_does_not_repeat_what_was_answered_by_4xx(telling, receiver):
-    receiver.statuses.put(403)
-    simulated = telling(subscribed=False)
-    receiver.take()
-    wait_for(simulated, given_up=1)
-
-
 def test_keys_survive_a_restart_in_their_folder(start, tmp_path):
     urls = "http://127.0.0.1:{}/.well-known/jwks.json"
     keys = [

@@ -1,10 +1,11 @@
 """The body of SES's SendEmail, read strictly enough to notice what SES would not understand."""
 
 import re
+from collections.abc import Sequence
 from email.parser import BytesHeaderParser
 from functools import cached_property
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
 
 _BRACKETS = re.compile(r"<([^<>]*)>")
@@ -16,9 +17,9 @@ class _Shape(BaseModel):
 
 
 class Destination(_Shape):
-    to_addresses: list[str] = []
-    cc_addresses: list[str] = []
-    bcc_addresses: list[str] = []
+    to_addresses: tuple[str, ...] = ()
+    cc_addresses: tuple[str, ...] = ()
+    bcc_addresses: tuple[str, ...] = ()
 
 
 class Text(_Shape):
@@ -47,8 +48,8 @@ class Attachment(_Shape):
 class Simple(_Shape):
     subject: Text
     body: Body
-    headers: list[Pair] = []
-    attachments: list[Attachment] = []
+    headers: tuple[Pair, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
 
 class Raw(_Shape):
@@ -64,14 +65,14 @@ class SendEmail(_Shape):
     """A request to send one email."""
 
     from_email_address: str
-    destination: Destination = Destination()
-    reply_to_addresses: list[str] = []
+    destination: Destination = Field(default_factory=Destination)
+    reply_to_addresses: tuple[str, ...] = ()
     content: Content
-    email_tags: list[Pair] = []
+    email_tags: tuple[Pair, ...] = ()
     configuration_set_name: str | None = None
 
     @cached_property
-    def addresses(self) -> list[str]:
+    def addresses(self) -> Sequence[str]:
         """Everybody it goes to; a raw message without a destination names them in its own headers."""
         to = self.destination
         named = [*to.to_addresses, *to.cc_addresses, *to.bcc_addresses]
