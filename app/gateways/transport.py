@@ -1,0 +1,178 @@
+"""The one place that carries HTTP requests out: many in flight, in one thread, on libcurl."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import pycurl
+
+from app.gateways.base import HttpFailure, HttpRequest, HttpResponse
+from app.gateways.handle import Handle
+from app.gateways.sockets import Sockets
+
+T = TypeVar("T")
+Pull = Callable[[int], Sequence[tuple[T, HttpRequest]]]
+Finished = list[tuple[T, HttpResponse | HttpFailure]]
+
+MAX_CONCURRENCY = 1000
+# Seconds, as select() and sleep() take them.
+LONGEST_WAIT = 1.0
+BLIND_WAIT = 0.001
+
+
+class Transport:
+    """One thread's connections. Not shared between threads; made after fork.
+
+    Proxies are those of the environment (HTTPS_PROXY, NO_PROXY …), as an operator expects of a service
+    behind a firewall, but none for loopback. Certificates are checked against `ca_file`, else against
+    what the system trusts.
+    """
+
+    def __init__(self, *, concurrency: int, ca_file: str | None = None) -> None:
+        if not 1 <= concurrency <= MAX_CONCURRENCY:
+            raise ValueError(f"concurrency is 1 to {MAX_CONCURRENCY}, not {concurrency}")
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, concurrency)
+        # Room for two gateways' connections, so that failing over to and fro closes none.
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
+        self._refill_from = max(1, concurrency // 4)
+        self._sockets = Sockets()
+        self._busy = False
+        self._free = [Handle(ca_file=ca_file, sockets=self._sockets) for _ in range(concurrency)]
+        self._in_flight: dict[pycurl.Curl, tuple[Handle, Any]] = {}
+        self._unsendable: list[tuple[Any, HttpFailure]] = []
+
+    def exchange(self, pull: Pull[T]) -> Iterator[Finished[T]]:
+        """Keep up to `concurrency` requests in flight; yield finished ones as they come, many at a time.
+
+        `pull(free)` is asked for up to `free` more requests, each with a tag that comes back beside its
+        result, whenever at least a quarter of the places is free. Where it gives none, it is asked again
+        after the next have finished. Ends when it gave none and nothing is in flight. Closing the
+        iterator, or an error in `pull`, aborts what is in flight, so that its fate stays unknown.
+        Time-outs run on while the caller holds the iterator.
+        """
+        if self._busy:
+            raise RuntimeError("A transport carries one exchange at a time")
+        self._busy = True
+        try:
+            yield from self._rounds(pull)
+        finally:
+            self._abort()
+            self._busy = False
+
+    def fetch(self, request: HttpRequest) -> HttpResponse | HttpFailure:
+        """Carry out one request."""
+        waiting = [(None, request)]
+        finished = [
+            result
+            for batch in self.exchange(lambda _: [waiting.pop()] if waiting else [])
+            for _, result in batch
+        ]
+        return finished[0]
+
+    def close(self) -> None:
+        """Close all connections; the transport cannot be used afterwards."""
+        self._abort()
+        for handle in self._free:
+            handle.curl.close()
+        self._free.clear()
+        self._multi.close()
+
+    def _rounds(self, pull: Pull[T]) -> Iterator[Finished[T]]:
+        finished: Finished[T] = []
+        held = False
+        while True:
+            if self._has_room() and not held:
+                try:
+                    held = not self._start(pull(len(self._free)))
+                except Exception:
+                    # What is known must not be lost with what is in flight.
+                    if finished:
+                        yield finished
+                    raise
+            self._multi.perform()
+            if finished:
+                # Only now, so that the next ones are on the wire while the caller looks at these.
+                yield finished
+            finished = self._collect()
+            if finished:
+                held = False
+            elif held and not self._in_flight:
+                return
+            elif held or not self._has_room():
+                self._wait()
+
+    def _has_room(self) -> bool:
+        return len(self._free) >= self._refill_from
+
+    def _start(self, work: Sequence[tuple[T, HttpRequest]]) -> int:
+        if len(work) > len(self._free):
+            raise ValueError(f"asked for {len(self._free)} requests, got {len(work)}")
+        for tag, request in work:
+            handle = self._free.pop()
+            try:
+                handle.prepare(request)
+            except (ValueError, pycurl.error) as exc:
+                self._free.append(handle)
+                self._unsendable.append((tag, _unsendable(exc)))
+                continue
+            self._in_flight[handle.curl] = (handle, tag)
+            self._multi.add_handle(handle.curl)
+        return len(work)
+
+    def _collect(self) -> Finished[Any]:
+        finished: Finished[Any] = list(self._unsendable)
+        self._unsendable.clear()
+        more = len(self._in_flight)
+        while more:
+            more, complete, failed = self._multi.info_read()
+            finished += [self._finish(curl) for curl in complete]
+            finished += [
+                self._fail(curl, code, text) for curl, code, text in failed if not self._begin_anew(curl)
+            ]
+        return finished
+
+    def _finish(self, curl: pycurl.Curl) -> tuple[Any, HttpResponse | HttpFailure]:
+        handle, tag = self._in_flight[curl]
+        result = handle.finish()
+        self._release(curl)
+        return tag, result
+
+    def _fail(self, curl: pycurl.Curl, code: int, text: str) -> tuple[Any, HttpFailure]:
+        handle, tag = self._in_flight[curl]
+        result = handle.fail(code, text)
+        self._release(curl)
+        return tag, result
+
+    def _begin_anew(self, curl: pycurl.Curl) -> bool:
+        """Let a request that met a closed connection, and was not written, take a new one."""
+        handle, _ = self._in_flight[curl]
+        if not handle.unsent:
+            return False
+        handle.take_new_connection()
+        self._multi.remove_handle(curl)
+        self._multi.add_handle(curl)
+        return True
+
+    def _release(self, curl: pycurl.Curl) -> None:
+        self._multi.remove_handle(curl)
+        handle, _ = self._in_flight.pop(curl)
+        handle.forget()
+        self._free.append(handle)
+
+    def _abort(self) -> None:
+        for curl in list(self._in_flight):
+            self._release(curl)
+        self._unsendable.clear()
+
+    def _wait(self) -> None:
+        due = self._multi.timeout()
+        seconds = LONGEST_WAIT if due < 0 else min(LONGEST_WAIT, due / 1000)
+        # Without a descriptor that it can see, select() returns at once.
+        if seconds and (self._sockets.beyond_select or self._multi.select(seconds) < 0):
+            time.sleep(min(seconds, BLIND_WAIT))
+
+
+def _unsendable(exc: Exception) -> HttpFailure:
+    # The exception's own text may quote a header or an address.
+    return HttpFailure(written=False, detail=f"The request cannot be put on the wire ({type(exc).__name__})")
