@@ -10,8 +10,13 @@ import sqlalchemy as sa
 
 @cache
 def statement(package: str, name: str) -> str:
-    """Read `name`.sql out of a package's `sql` folder."""
-    return resources.files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    """Read `name`.sql out of a package's `sql` folder, without comments and indentation.
+
+    psycopg keeps what it makes of a text only where that has 4,096 characters at most.
+    """
+    text = resources.files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("--"))
 
 
 def run(conn: sa.Connection, package: str, name: str, parameters: Mapping[str, Any]) -> sa.CursorResult[Any]:

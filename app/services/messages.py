@@ -7,8 +7,14 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.domain.callers import Caller
-from app.domain.vocabulary import EventType
+from app.domain.vocabulary import EventType, Status
+from app.services.accepting import accept
+from app.services.batches import batch_rejects_page, batch_view, cancel_batch
+from app.services.bulk import BulkIntake
+from app.services.cancelling import cancel
 from app.services.catalog import Catalog
+from app.services.reading import get_status, search
+from app.services.reporting import report_event
 from app.services.requests import BulkHead, Filters, Reject, Row, SendRequest
 from app.services.views import (
     Accepted,
@@ -31,9 +37,11 @@ class MessageService:
 
     def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings) -> None:
         self._engine = engine
+        self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._catalog = catalog
         self._wake = wake
         self._settings = settings
+        self._intake = BulkIntake(engine, catalog, wake, settings)
 
     def send(
         self,
@@ -49,7 +57,18 @@ class MessageService:
         Raises Invalid with all faults, Forbidden, NoGateway, InFlight while the first request with
         the key runs, KeyReused where the key came with another digest.
         """
-        raise NotImplementedError
+        accepted = accept(
+            self._committing,
+            self._catalog,
+            self._settings,
+            caller,
+            request,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
+        if accepted.status is Status.PENDING and not accepted.replayed:
+            self._wake.lane(accepted.priority)
+        return accepted
 
     def send_bulk(
         self,
@@ -66,21 +85,24 @@ class MessageService:
         so that it may digest the body while it streams. Whatever `rows` raises frees the key, leaves
         nothing, and is raised again. Raises what `send` raises, and Invalid where there is no row.
         """
-        raise NotImplementedError
+        return self._intake.take_in(
+            caller, head, rows, idempotency_key=idempotency_key, request_hash=request_hash
+        )
 
     def get_status(self, caller: Caller, uuid: UUID) -> MessageView:
         """Give a message with its events; raises NotFound."""
-        raise NotImplementedError
+        return get_status(self._engine, caller, uuid)
 
     def cancel(self, caller: Caller, uuid: UUID) -> MessageView:
         """Cancel a message that is still pending; raises NotFound, and Conflict that names its state."""
-        raise NotImplementedError
+        return cancel(self._engine, caller, uuid)
 
     def search(
         self, caller: Caller, filters: Filters, *, cursor: str | None = None, limit: int = 50
     ) -> Page[MessageView]:
         """Find messages, newest first, 200 at most; raises Invalid for a cursor that is none of ours."""
-        raise NotImplementedError
+        region = self._settings.phone_region
+        return search(self._engine, caller, filters, region, cursor=cursor, limit=limit)
 
     def report_event(
         self,
@@ -96,21 +118,30 @@ class MessageService:
 
         Counts once for each idempotency key. Raises NotFound, Invalid, InFlight, KeyReused.
         """
-        raise NotImplementedError
+        return report_event(
+            self._committing,
+            caller,
+            uuid,
+            event_type,
+            data,
+            idempotency_key=idempotency_key,
+            request_hash=request_hash,
+        )
 
     def batch(self, caller: Caller, uuid: UUID) -> BatchView:
         """Say how far a bulk request is; raises NotFound."""
-        raise NotImplementedError
+        return batch_view(self._engine, caller, uuid)
 
     def batch_rejects(
         self, caller: Caller, uuid: UUID, *, cursor: str | None = None, limit: int = 1000
     ) -> Page[RejectView]:
         """List the refused rows by line, 10,000 at most a page; raises NotFound."""
-        raise NotImplementedError
+        return batch_rejects_page(self._engine, caller, uuid, cursor=cursor, limit=limit)
 
     def cancel_batch(self, caller: Caller, uuid: UUID) -> BatchView:
         """Cancel all of a bulk request that is still pending or waiting; again is no error.
 
         Raises NotFound, and Conflict where it is finished.
         """
-        raise NotImplementedError
+        cancel_batch(self._engine, caller, uuid)
+        return batch_view(self._engine, caller, uuid)

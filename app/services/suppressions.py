@@ -19,8 +19,8 @@ SuppressionChannel = Literal["email", "sms", "whatsapp", "voice", "push", "all"]
 class SuppressionDraft:
     """What to suppress. None widens: every community, every category, every sender, for ever.
 
-    `sender` is a sender's slug. For the channel "all" the address is taken as an email address where
-    it has an @, else as a number.
+    `sender` is the address or number of a sender. For the channel "all" the address is taken as an
+    email address where it has an @, else as a number.
     """
 
     channel: SuppressionChannel

@@ -31,11 +31,16 @@ CREATE TABLE message_batches (
     allow_duplicates boolean NOT NULL DEFAULT false,
     scheduled_for timestamptz,
     expires_at timestamptz,
+    idempotency_key text,
+    lease_until timestamptz,
     state text NOT NULL DEFAULT 'uploading'
         CONSTRAINT message_batches_state_check
-        CHECK (state IN ('uploading', 'accepted', 'expanding', 'expanded', 'finished', 'cancelled')),
+        CHECK (state IN ('uploading', 'discarded', 'accepted', 'expanding', 'expanded', 'finished',
+                         'cancelled')),
     expanded_line bigint NOT NULL DEFAULT 0,
     last_line bigint,
+    first_id bigint,
+    last_id bigint,
     received bigint NOT NULL DEFAULT 0,
     queued bigint NOT NULL DEFAULT 0,
     invalid bigint NOT NULL DEFAULT 0,
@@ -56,6 +61,7 @@ CREATE TABLE message_batches (
 );
 CREATE INDEX message_batches_open_idx ON message_batches (priority, id)
     WHERE state IN ('accepted', 'expanding');
+CREATE INDEX message_batches_unfinished_idx ON message_batches (state, id) WHERE finished_at IS NULL;
 CREATE INDEX message_batches_client_id_idx ON message_batches (client_id, id);
 
 CREATE TABLE batch_staging (
@@ -157,7 +163,7 @@ CREATE INDEX message_queue_due_idx ON message_queue (channel, client_id, schedul
 CREATE INDEX message_queue_locked_by_idx ON message_queue (locked_by) WHERE status = 'processing';
 CREATE INDEX message_queue_external_id_idx ON message_queue (gateway, external_id)
     WHERE external_id IS NOT NULL;
-CREATE INDEX message_queue_source_idx ON message_queue (source_type, source_id)
+CREATE INDEX message_queue_source_idx ON message_queue (source_type, source_id, id)
     WHERE source_type IS NOT NULL;
 CREATE INDEX message_queue_recipient_address_idx ON message_queue (recipient_address);
 CREATE INDEX message_queue_batch_id_idx ON message_queue (batch_id) WHERE batch_id IS NOT NULL;

@@ -44,9 +44,13 @@ message_batches = Table(
     Column("allow_duplicates", Boolean, nullable=False, server_default=text("false")),
     Column("scheduled_for", TIME),
     Column("expires_at", TIME),
+    Column("idempotency_key", Text),
+    Column("lease_until", TIME),
     Column("state", Text, nullable=False, server_default=text("'uploading'")),
     Column("expanded_line", BigInteger, nullable=False, server_default=text("0")),
     Column("last_line", BigInteger),
+    Column("first_id", BigInteger),
+    Column("last_id", BigInteger),
     Column("received", BigInteger, nullable=False, server_default=text("0")),
     Column("queued", BigInteger, nullable=False, server_default=text("0")),
     Column("invalid", BigInteger, nullable=False, server_default=text("0")),
@@ -71,6 +75,12 @@ message_batches = Table(
         "priority",
         "id",
         postgresql_where=text("(state = ANY (ARRAY['accepted', 'expanding']))"),
+    ),
+    Index(
+        "message_batches_unfinished_idx",
+        "state",
+        "id",
+        postgresql_where=text("(finished_at IS NULL)"),
     ),
 )
 
@@ -175,6 +185,7 @@ message_queue = Table(
         "message_queue_source_idx",
         "source_type",
         "source_id",
+        "id",
         postgresql_where=text("(source_type IS NOT NULL)"),
     ),
     Index(

@@ -23,7 +23,8 @@ line AS MATERIALIZED (
             WHERE earlier.batch_id = %(batch)s AND earlier.address_hash = s.address_hash
               AND earlier.line < s.line AND k.key = (
                   CASE batch.channel
-                      WHEN 'email' THEN lower(earlier.address COLLATE "C") ELSE earlier.address END)
+                      WHEN 'email' THEN lower(earlier.address COLLATE "C") COLLATE "default"
+                      ELSE earlier.address END)
             LIMIT 1
         ) IS NOT NULL AS is_duplicate,
         (
@@ -38,7 +39,10 @@ line AS MATERIALIZED (
     JOIN batch_staging AS s
         ON s.batch_id = %(batch)s AND s.line > %(at_line)s AND s.line <= batch.to_line
     CROSS JOIN LATERAL (
-        SELECT CASE batch.channel WHEN 'email' THEN lower(s.address COLLATE "C") ELSE s.address END AS key
+        -- Lower case as ASCII has it, compared as the index on the list is.
+        SELECT
+            CASE batch.channel
+                WHEN 'email' THEN lower(s.address COLLATE "C") COLLATE "default" ELSE s.address END AS key
     ) AS k
     ORDER BY s.line
 ),

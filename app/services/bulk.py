@@ -1,0 +1,150 @@
+"""Taking in a bulk request: row by row, in little memory, all or nothing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.db.engine import unavailable_when_down
+from app.db.sql import run
+from app.domain.callers import Caller
+from app.errors import Conflict, InFlight, Invalid, Unavailable
+from app.queue import PACKAGE
+from app.services import idempotency
+from app.services.catalog import Catalog
+from app.services.field_rules import LONGEST_DATA, json_faults
+from app.services.inflow import Inflow, RowCheck
+from app.services.planning import Plan, plan, require_gateway, shared_columns
+from app.services.requests import BulkHead, Reject, Row
+from app.services.staging import LEASE, Upload, discard, discard_lapsed
+from app.services.views import BatchAccepted
+from app.settings import Settings
+from app.wake import Wake
+
+_TRIES = 3
+
+
+class BulkIntake:
+    """Takes bulk requests in; see MessageService.send_bulk."""
+
+    def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings) -> None:
+        self._engine = engine
+        self._catalog = catalog
+        self._wake = wake
+        self._settings = settings
+
+    def take_in(
+        self,
+        caller: Caller,
+        head: BulkHead,
+        rows: Iterable[Row | Reject],
+        *,
+        idempotency_key: str | None,
+        request_hash: Callable[[], bytes],
+    ) -> BatchAccepted:
+        """Stage all rows under the key's protection; the last commit accepts the batch."""
+        idempotency.check_key(idempotency_key)
+        with unavailable_when_down():
+            the_plan = self._plan(caller, head)
+            begun = self._begin(_head_parameters(caller, head, the_plan, idempotency_key))
+            if not isinstance(begun, Upload):
+                return _replayed(begun, rows, request_hash)
+            check = RowCheck(head, the_plan, self._settings.phone_region)
+            accepted = self._all_or_nothing(begun, check, rows, request_hash)
+        self._wake.batch(the_plan.lane.priority, begun.id)
+        return accepted
+
+    def _plan(self, caller: Caller, head: BulkHead) -> Plan:
+        the_plan, found = plan(caller, head, self._catalog, self._settings.lanes, datetime.now(UTC))
+        found += json_faults("shared_data", head.shared_data, LONGEST_DATA)
+        if found:
+            raise Invalid(found)
+        require_gateway(the_plan, head.channel)
+        return the_plan
+
+    def _begin(self, parameters: Mapping[str, Any]) -> "Upload | sa.Row[Any]":
+        """Open an upload, or give the row of an earlier request with the key; raises InFlight."""
+        for _ in range(_TRIES):
+            with self._engine.begin() as conn:
+                row = run(conn, PACKAGE, "begin_upload", parameters).one()
+            if row.batch_id is not None:
+                return Upload(id=row.batch_id, uuid=row.uuid)
+            if row.lapsed and discard_lapsed(self._engine, parameters["client_id"], parameters["key"]):
+                continue
+            if not row.locked:
+                raise InFlight("a request with this idempotency key is still running")
+            if row.known_state is not None:
+                return row
+        raise Unavailable("the idempotency key changes hands too quickly")
+
+    def _all_or_nothing(
+        self,
+        upload: Upload,
+        check: RowCheck,
+        rows: Iterable[Row | Reject],
+        request_hash: Callable[[], bytes],
+    ) -> BatchAccepted:
+        try:
+            inflow = Inflow(self._engine, upload.id, check)
+            inflow.take(rows)
+            return self._finish(upload, inflow, request_hash())
+        except BaseException:
+            # Whatever broke the upload, its key is to be free for the next try. What cannot be
+            # removed now is removed when the lease is over.
+            with suppress(SQLAlchemyError):
+                discard(self._engine, upload.id, alive=True)
+            raise
+
+    def _finish(self, upload: Upload, inflow: Inflow, request_hash: bytes) -> BatchAccepted:
+        if inflow.received == 0:
+            raise Invalid.of("recipients", "has not a single row")
+        parameters = {
+            "batch": upload.id,
+            "received": inflow.received,
+            "invalid": inflow.invalid,
+            "last_line": inflow.last_line,
+            "request_hash": _hash(request_hash),
+            "answer": orjson.dumps(
+                {"batch": str(upload.uuid), "received": inflow.received, "invalid": inflow.invalid}
+            ).decode(),
+        }
+        with self._engine.begin() as conn:
+            if run(conn, PACKAGE, "finish_upload", parameters).one_or_none() is None:
+                raise Conflict("the upload was given up meanwhile; send it again")
+        return BatchAccepted(batch=upload.uuid, received=inflow.received, invalid=inflow.invalid)
+
+
+def _head_parameters(caller: Caller, head: BulkHead, the_plan: Plan, key: str | None) -> dict[str, Any]:
+    return {
+        **shared_columns(caller, head, the_plan),
+        "options": orjson.dumps(the_plan.options).decode(),
+        "shared_data": orjson.dumps(dict(head.shared_data)).decode(),
+        "allow_duplicates": head.allow_duplicates,
+        "key": key,
+        "lease": LEASE,
+        "kept": idempotency.KEPT,
+    }
+
+
+def _replayed(
+    known: sa.Row[Any], rows: Iterable[Row | Reject], request_hash: Callable[[], bytes]
+) -> BatchAccepted:
+    """Read the body to its end, since only then it can be told whether it is the same."""
+    if known.known_state == "done":
+        for _ in rows:
+            pass
+    answer = idempotency.replay(
+        known.known_state, known.known_hash, known.known_answer, _hash(request_hash())
+    )
+    return BatchAccepted(
+        batch=UUID(answer["batch"]), received=answer["received"], invalid=answer["invalid"], replayed=True
+    )
+
+
+def _hash(request_hash: bytes) -> bytes:
+    return b"bulk:" + request_hash
