@@ -38,6 +38,12 @@ class Wake(Protocol):
     def batch(self, priority: Priority, batch: int) -> None:
         """Tell of an accepted bulk request that waits to be expanded."""
 
+    def release(self, priority: Priority) -> None:
+        """Tell of claims in the lane whose worker was lost."""
+
+    def parked(self) -> None:
+        """Tell that parked facts may have found their message."""
+
     def inbox(self) -> None:
         """Tell of webhooks that wait in the inbox."""
 
@@ -51,8 +57,8 @@ class BrokerWake:
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
         lane = self._lanes[priority]
-        if sweep or self._waiting(lane.queue) < lane.max_threads:
-            self._send(lane.queue, "claim_batch", priority.value, sweep)
+        if self._waiting(lane.queue) < lane.max_threads:
+            self._send(lane.queue, "claim_batch", priority.value, int(sweep))
 
     def claim(self, priority: Priority, claim: UUID) -> None:
         self._send(self._lanes[priority].queue, "send_via_gateway", priority.value, str(claim))
@@ -62,6 +68,12 @@ class BrokerWake:
 
     def batch(self, priority: Priority, batch: int) -> None:
         self._send(self._lanes[priority].queue, "enqueue", batch)
+
+    def release(self, priority: Priority) -> None:
+        self._send(self._lanes[priority].queue, "release_claims", priority.value)
+
+    def parked(self) -> None:
+        self._send(EVENTS_QUEUE, "record_parked")
 
     def inbox(self) -> None:
         if self._waiting(EVENTS_QUEUE) < 2:  # noqa: PLR2004 - one is running, one follows what came meanwhile
@@ -99,5 +111,9 @@ class NoWake:
     def failover(self, priority: Priority, messages: Sequence[int]) -> None: ...
 
     def batch(self, priority: Priority, batch: int) -> None: ...
+
+    def release(self, priority: Priority) -> None: ...
+
+    def parked(self) -> None: ...
 
     def inbox(self) -> None: ...

@@ -23,30 +23,30 @@ AT_A_TIME = 200
 MOST_TRIES = 10
 
 
-def process(tools: Tools, webhooks: Mapping[str, Webhook]) -> int:
+def process(tools: Tools) -> int:
     """Process what waits in the inbox; returns how many requests that were.
 
     Where one of many cannot be processed they are taken one by one, so that only that one is kept back.
     """
     done = 0
     while not tools.stopping.is_set():
-        size = _attempt(tools, webhooks, AT_A_TIME)
+        size = _attempt(tools, AT_A_TIME)
         if size is None:
-            size = sum(_attempt(tools, webhooks, 1) or 0 for _ in range(AT_A_TIME))
+            size = sum(_attempt(tools, 1) or 0 for _ in range(AT_A_TIME))
         if not size:
             break
         done += size
     return done
 
 
-def _attempt(tools: Tools, webhooks: Mapping[str, Webhook], limit: int) -> int | None:
+def _attempt(tools: Tools, limit: int) -> int | None:
     """Process up to `limit` requests in one transaction; None where that failed."""
     rows: Sequence[sa.Row[Any]] = ()
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
             rows = run(conn, PACKAGE, "inbox_waiting", {"limit": limit}).all()
-            result = record(conn, tools, [each for row in rows for each in _facts(webhooks, row)])
-            _confirm(tools, webhooks, rows)
+            result = record(conn, tools, [each for row in rows for each in _facts(tools.webhooks, row)])
+            _confirm(tools, rows)
             _close(conn, [row.id for row in rows], result)
     except ProofUnavailable:
         return 0
@@ -72,10 +72,10 @@ def _request(row: sa.Row[Any]) -> WebhookRequest:
     return WebhookRequest(method="POST", url=row.url, headers=row.headers, body=bytes(row.body or b""))
 
 
-def _confirm(tools: Tools, webhooks: Mapping[str, Webhook], rows: Sequence[sa.Row[Any]]) -> None:
+def _confirm(tools: Tools, rows: Sequence[sa.Row[Any]]) -> None:
     """Confirm subscriptions where a proven request asks for it."""
     for row in rows:
-        webhook = webhooks.get(row.gateway)
+        webhook = tools.webhooks.get(row.gateway)
         url = webhook.confirmation_url(_request(row)) if webhook else None
         if url is None:
             continue

@@ -82,8 +82,9 @@ def _effects(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> tuple
     by_message: dict[int, Effecting] = {}
     matched = set()
     for row in run(conn, PACKAGE, "matching", _questions(heard)):
-        number, status, error_class = row[:3]
-        message = Claimed._make(row[3:])
+        columns: tuple[Any, ...] = row
+        number, status, error_class = columns[:3]
+        message = Claimed._make(columns[3:])
         if message.id not in by_message:
             by_message[message.id] = effect_of(tools, message, Status(status), error_class)
         by_message[message.id].add(heard[number])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.domain.lanes import Lane
 from app.domain.suppression import SuppressionPolicy
 from app.domain.vocabulary import Priority
-from app.gateways.base import Gateway
+from app.gateways.base import Gateway, Webhook
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
@@ -35,6 +35,7 @@ class Tools:
     catalog: Catalog
     contents: Contents
     gateways: Mapping[str, Gateway]
+    webhooks: Mapping[str, Webhook]
     breakers: Breakers
     tokens: Tokens | None
     ledger: Ledger

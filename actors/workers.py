@@ -1,0 +1,151 @@
+"""`tocsin workers`: one process for each lane, so that none ever waits for another's.
+
+The parent imports everything once and forks; a child makes its own connections. A child that dies is
+started again; all of them end with the parent.
+"""
+
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from types import FrameType
+
+import click
+import dramatiq
+import structlog
+
+from actors.declare import declare
+from actors.emergency import stand_in_for_redis
+from app import logs
+from app.bootstrap import build
+from app.domain.vocabulary import Priority
+from app.settings import Settings, load
+from app.wake import EVENTS_QUEUE, INGEST_QUEUE
+
+log = structlog.get_logger(__name__)
+
+# How often an idle consumer looks into its queue, in milliseconds: an emergency's pick-up is mostly this.
+QUICK_LOOK = 20
+LOOK = 100
+# Bulk gives way to everything else on the machine.
+BULK_NICENESS = 10
+# What is on the wire is waited for: a gateway's time-out and the settling behind it.
+DRAIN = 30.0  # seconds
+RESTART_AFTER = 1.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crew:
+    """The workers of one process."""
+
+    name: str
+    queues: frozenset[str]
+    threads: int
+    look: int = LOOK
+    niceness: int = 0
+    emergency: bool = False
+
+
+def crews(settings: Settings) -> list[Crew]:
+    """Say which processes there are: one a lane, emergencies first, and one for what comes in."""
+    lanes = [
+        Crew(
+            name=lane.name,
+            queues=frozenset({lane.queue}),
+            threads=lane.min_threads,
+            look=QUICK_LOOK if lane.always_tries else LOOK,
+            niceness=BULK_NICENESS if lane.held_back else 0,
+            emergency=lane.priority is Priority.P0,
+        )
+        for lane in settings.lanes.values()
+    ]
+    return [*lanes, Crew(name="events", queues=frozenset({EVENTS_QUEUE, INGEST_QUEUE}), threads=2)]
+
+
+@click.command()
+def workers() -> None:
+    """Send what is due: one process for each lane."""
+    settings = load()
+    logs.configure(settings)
+    _Parent(settings).run()
+
+
+@dataclass(kw_only=True, slots=True)
+class _Child:
+    crew: Crew
+    pid: int = 0
+    due: float = 0.0
+
+
+@dataclass
+class _Parent:
+    settings: Settings
+    stopping: bool = False
+    children: list[_Child] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Keep all children alive until told to stop, then wait until they have drained."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self.children = [_Child(crew=crew) for crew in crews(self.settings)]
+        while not self.stopping:
+            for child in self.children:
+                if not child.pid and time.monotonic() >= child.due:
+                    child.pid = _fork(self.settings, child.crew)
+            self._reap()
+            time.sleep(0.1)
+        self._drain()
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stopping = True
+
+    def _reap(self) -> None:
+        for child in self.children:
+            if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
+                log.warning("workers died", lane=child.crew.name, pid=child.pid)
+                child.pid, child.due = 0, time.monotonic() + RESTART_AFTER
+
+    def _drain(self) -> None:
+        alive = [child.pid for child in self.children if child.pid]
+        for pid in alive:
+            os.kill(pid, signal.SIGTERM)
+        for pid in alive:
+            os.waitpid(pid, 0)
+
+
+def _fork(settings: Settings, crew: Crew) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        _work(settings, crew, parent)
+        code = 0
+    except Exception:
+        log.exception("workers cannot go on", lane=crew.name)
+    finally:
+        # Nothing of the parent's is to be cleaned up by the child.
+        os._exit(code)
+
+
+def _work(settings: Settings, crew: Crew, parent: int) -> None:
+    """Be one crew until told to stop or left alone."""
+    os.nice(crew.niceness)
+    app = build(settings, crew.name, connections=crew.threads + 2)
+    tools = app.tools
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: tools.stopping.set())
+    declare(app.broker, tools)
+    worker = dramatiq.Worker(
+        app.broker, queues=set(crew.queues), worker_timeout=crew.look, worker_threads=crew.threads
+    )
+    worker.start()
+    if crew.emergency:
+        threading.Thread(target=stand_in_for_redis, args=(tools, app.redis), daemon=True).start()
+    while not tools.stopping.wait(1.0):
+        if os.getppid() != parent:
+            log.error("the parent is gone", lane=crew.name)
+            tools.stopping.set()
+    worker.stop(timeout=int(DRAIN * 1000))

@@ -1,0 +1,204 @@
+"""Putting a process together: the only place where things are made out of settings."""
+
+import os
+import random
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+import redis
+import sqlalchemy as sa
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import TimeLimit
+
+from app.db.engine import make_engine
+from app.db.redis import broker_client, short_client
+from app.domain.suppression import SuppressionPolicy
+from app.domain.vocabulary import Channel
+from app.errors import ConfigurationError
+from app.gateways.base import Gateway, Webhook
+from app.gateways.registry import gateways, webhooks
+from app.gateways.transport import Transport
+from app.limits.breaker import Breakers
+from app.limits.ledger import Ledger
+from app.limits.tokens import Tokens
+from app.services.catalog import Catalog
+from app.services.keys import Authenticator
+from app.services.messages import MessageService
+from app.services.senders import SenderService
+from app.services.sending.content import Contents
+from app.services.sending.tools import Tools
+from app.services.stats import StatsService
+from app.services.suppressions import SuppressionService
+from app.services.templates import TemplateService
+from app.services.webhooks import WebhookService
+from app.settings import Settings
+from app.wake import BrokerWake, Wake
+
+# Longer than a claim can live and an outage last together.
+LEDGER_KEPT = timedelta(hours=24)
+
+# No actor runs longer: a stint of claims, and the last claim with nothing but time-outs.
+ACTOR_TIME_LIMIT = timedelta(minutes=10)
+HEARTBEAT = timedelta(seconds=60)
+MAINTENANCE_CHANCE = 100_000  # in a million enqueues and fetches
+
+
+class ThreadTransports:
+    """Gives each thread a transport of its own, made when it first asks."""
+
+    def __init__(self, *, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._local = threading.local()
+
+    def __call__(self) -> Transport:
+        if not hasattr(self._local, "transport"):
+            self._local.transport = Transport(concurrency=self._concurrency)
+        transport: Transport = self._local.transport
+        return transport
+
+
+@dataclass(frozen=True, kw_only=True)
+class App:
+    """One process's services, made when first used. Make it after fork."""
+
+    settings: Settings
+    engine: sa.Engine
+    name: str
+
+    @cached_property
+    def gateways(self) -> dict[str, Gateway]:
+        return gateways(self.settings)
+
+    @cached_property
+    def webhook_vendors(self) -> dict[str, Webhook]:
+        return webhooks(self.settings)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        return Catalog(self.engine, in_order(self.settings, self.gateways))
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        return short_client(_redis_url(self.settings))
+
+    @cached_property
+    def broker(self) -> RedisBroker:
+        return make_broker(self.settings)
+
+    @cached_property
+    def wake(self) -> Wake:
+        return BrokerWake(self.broker, self.settings.lanes)
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        return Breakers(self.redis)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        reserve = self.settings.rate_reserve_percent / 100
+        return Tokens(self.redis, prefix=self.settings.rate_prefix, reserve=reserve)
+
+    @cached_property
+    def authenticator(self) -> Authenticator:
+        return Authenticator(self.engine)
+
+    @cached_property
+    def messages(self) -> MessageService:
+        return MessageService(self.engine, self.catalog, self.wake, self.settings)
+
+    @cached_property
+    def templates(self) -> TemplateService:
+        return TemplateService(self.engine, self.catalog)
+
+    @cached_property
+    def suppressions(self) -> SuppressionService:
+        return SuppressionService(self.engine, phone_region=self.settings.phone_region)
+
+    @cached_property
+    def senders(self) -> SenderService:
+        return SenderService(self.engine, self.catalog, phone_region=self.settings.phone_region)
+
+    @cached_property
+    def stats(self) -> StatsService:
+        return StatsService(self.engine, self.catalog, self.settings.lanes)
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        transports = ThreadTransports(concurrency=2)
+        return WebhookService(self.engine, self.webhook_vendors, self.wake, transports, _now)
+
+    @cached_property
+    def tools(self) -> Tools:
+        settings = self.settings
+        return Tools(
+            engine=self.engine,
+            lanes=settings.lanes,
+            catalog=self.catalog,
+            contents=Contents(self.engine, self.catalog),
+            gateways=self.gateways,
+            webhooks=self.webhook_vendors,
+            breakers=self.breakers,
+            tokens=self.tokens if settings.rate_limiting_enabled else None,
+            ledger=Ledger(self.redis, ttl=LEDGER_KEPT),
+            wake=self.wake,
+            transport=ThreadTransports(concurrency=settings.gateway_concurrency),
+            now=_now,
+            chance=random.random,
+            worker=f"{socket.gethostname()}:{os.getpid()}:{self.name}",
+            policy=SuppressionPolicy(
+                hard_bounce_permanent=settings.hard_bounce_permanent,
+                complaint_permanent=settings.complaint_permanent,
+                soft_bounce_threshold=settings.soft_bounce_threshold,
+            ),
+            gate_depth=settings.gate_depth,
+            gateway_timeout=timedelta(seconds=settings.gateway_timeout_seconds),
+        )
+
+
+def build(settings: Settings, name: str, *, connections: int | None = None) -> App:
+    """Put a process together; `name` shows in logs, claims and pg_stat_activity.
+
+    Raises ConfigurationError where PostgreSQL or Redis is not named, or a gateway half configured.
+    """
+    if settings.database_url is None:
+        raise ConfigurationError("DATABASE_URL is not set. `tocsin up` starts a database of its own.")
+    _redis_url(settings)
+    engine = make_engine(settings.database_url, pool=connections or settings.database_pool, name=name)
+    return App(settings=settings, engine=engine, name=name)
+
+
+def make_broker(settings: Settings) -> RedisBroker:
+    """Make the broker.
+
+    It retries nothing, since PostgreSQL alone decides what is tried again.
+    """
+    return RedisBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
+        client=broker_client(_redis_url(settings)),
+        middleware=[TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))],
+        heartbeat_timeout=HEARTBEAT // timedelta(milliseconds=1),
+        maintenance_chance=MAINTENANCE_CHANCE,
+    )
+
+
+def in_order(settings: Settings, configured: dict[str, Gateway]) -> dict[Channel, tuple[str, ...]]:
+    """Order the configured gateways of each channel: the chosen first and second, then the others."""
+    chosen = (settings.email_default_gateway, settings.email_failover_gateway)
+    order: dict[Channel, tuple[str, ...]] = {}
+    for channel in {gateway.channel for gateway in configured.values()}:
+        names = [name for name, gateway in configured.items() if gateway.channel is channel]
+        names.sort(key=lambda name: chosen.index(name) if name in chosen else len(chosen))
+        order[channel] = tuple(names)
+    return order
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is None:
+        raise ConfigurationError("REDIS_URL is not set. `tocsin up` starts a server of its own.")
+    return settings.redis_url
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
