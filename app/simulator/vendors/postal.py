@@ -84,10 +84,11 @@ class Postal:
         ]
 
     def _message(self, fields: Fields, imposed: Fate | None) -> Reply:
-        fault = _first_fault(fields)
+        named = {kind: _addresses(fields.get(kind.lower())) for kind in ("To", "CC", "BCC")}
+        fault = _first_fault(fields, named)
         if fault is not None:
             return _error(fault, message=_TEXTS[fault])
-        addresses = [address for kind in ("to", "cc", "bcc") for address in _addresses(fields.get(kind))]
+        addresses = [address for kind in named.values() for address in kind]
         mail = Mail(
             external_id=self._message_id(),
             sender=_bare(str(fields["from"])),
@@ -185,14 +186,12 @@ def _fields(request: Request) -> Fields | None:
     return fields if isinstance(fields, dict) else {}
 
 
-def _first_fault(fields: Fields) -> str | None:
+def _first_fault(fields: Fields, named: Mapping[str, Sequence[str]]) -> str | None:
     """Find the first thing wrong, in Postal's order; Postal names only that one."""
-    kinds = {"To": fields.get("to"), "CC": fields.get("cc"), "BCC": fields.get("bcc")}
-    sizes = {kind: len(_addresses(value)) for kind, value in kinds.items()}
-    if not any(sizes.values()):
+    if not any(named.values()):
         return "NoRecipients"
-    for kind, size in sizes.items():
-        if size > _MOST:
+    for kind, addresses in named.items():
+        if len(addresses) > _MOST:
             return f"TooMany{kind}Addresses"
     if not (fields.get("plain_body") or fields.get("html_body")):
         return "NoContent"
