@@ -100,7 +100,6 @@ def put_back(
 
 
 def _accepted(outcome: Outcome, standing: Standing, _lane: Lane, _now: datetime, _chance: float) -> Decision:
-    data: dict[str, str | int | bool] = {"possible_duplicate": True} if standing.possible_duplicate else {}
     return Decision(
         status=Status.SENT,
         gateway=standing.gateway,
@@ -108,7 +107,7 @@ def _accepted(outcome: Outcome, standing: Standing, _lane: Lane, _now: datetime,
         attempts=standing.attempts,
         tried=tuple(standing.tried),
         possible_duplicate=standing.possible_duplicate,
-        events=(_event(EventType.SENT, outcome, standing, data),),
+        events=(_event(EventType.SENT, outcome, standing),),
     )
 
 
@@ -263,12 +262,7 @@ def _expired(
     )
 
 
-def _event(
-    event_type: EventType,
-    outcome: Outcome,
-    standing: Standing,
-    data: dict[str, str | int | bool] | None = None,
-) -> Event:
+def _event(event_type: EventType, outcome: Outcome, standing: Standing) -> Event:
     return Event(
         event_type=event_type,
         gateway=standing.gateway,
@@ -276,7 +270,7 @@ def _event(
         code=outcome.code,
         detail=outcome.detail,
         external_id=outcome.external_id,
-        data=data or {},
+        data={"possible_duplicate": True} if standing.possible_duplicate else {},
     )
 
 
