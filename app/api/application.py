@@ -1,0 +1,73 @@
+"""The Flask application: every resource, one error handler."""
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, request
+
+from app import logs
+from app.api import (
+    batches,
+    bulk,
+    docs,
+    health,
+    messages,
+    problems,
+    senders,
+    stats,
+    suppressions,
+    templates,
+    webhooks,
+)
+from app.api.calls import REQUEST_ID, Edge
+from app.api.dispatch import blueprint
+from app.api.observing import Observed
+from app.api.paths import CONVERTERS
+from app.api.server import Patience
+from app.api.shares import Shares, threads
+from app.bootstrap import App, build
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RESOURCES = (
+    messages.resource,
+    bulk.resource,
+    batches.resource,
+    stats.resource,
+    templates.resource,
+    suppressions.resource,
+    senders.resource,
+    webhooks.resource,
+    health.resource,
+)
+
+
+def create_app(app: App) -> Flask:
+    """Make the WSGI application that serves the API with these services."""
+    flask = Flask("tocsin", static_folder=None)
+    flask.url_map.converters.update(CONVERTERS)
+    # A redirect for a doubled slash would answer a POST with a page for browsers.
+    flask.url_map.merge_slashes = False
+    edge = Edge(patience=Patience(), shares=Shares(app.settings))
+    for resource in RESOURCES:
+        flask.register_blueprint(blueprint(app, edge, resource))
+    flask.register_blueprint(docs.blueprint(RESOURCES, app.settings.public_base_url))
+    flask.register_error_handler(Exception, _answer)
+    flask.wsgi_app = Observed(flask.wsgi_app)  # type: ignore[method-assign]
+    return flask
+
+
+def for_this_process(settings: Settings) -> Flask:
+    """Make the application with all that it needs, in the process that is to serve it."""
+    logs.configure(settings)
+    # A thread never waits for a connection, whatever the others do.
+    connections = max(settings.database_pool, threads(settings))
+    return create_app(build(settings, "web", connections=connections))
+
+
+def _answer(error: Exception) -> Response:
+    request_id: Any = request.environ.get(REQUEST_ID)
+    if problems.kind_of(error) is problems.INTERNAL:
+        log.error("unexpected error", exc_info=error)
+    return problems.answer(error, request_id)

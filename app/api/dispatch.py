@@ -1,0 +1,66 @@
+"""From an operation's declaration to an endpoint: who calls, what came, then the view."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from app.api import bodies
+from app.api.access import address_of, caller_of
+from app.api.calls import CLIENT, NOBODY, ROUTE, Call, Edge
+from app.api.faults import read, read_query
+from app.api.operations import Operation, Resource
+from app.bootstrap import App
+from app.domain.callers import Caller
+
+_JSON = "application/json"
+
+
+def blueprint(app: App, edge: Edge, resource: Resource) -> Blueprint:
+    """Make the blueprint that serves a resource's operations."""
+    made = Blueprint(resource.name, __name__)
+    for operation in resource.operations:
+        made.add_url_rule(
+            operation.rule,
+            endpoint=operation.view.__name__,
+            view_func=_endpoint(app, edge, operation),
+            methods=[operation.method],
+            provide_automatic_options=False,
+        )
+    return made
+
+
+def _endpoint(app: App, edge: Edge, operation: Operation) -> Callable[..., Response]:
+    proxies = app.settings.trusted_proxies
+
+    def serve(**arguments: Any) -> Response:
+        environ = request.environ
+        environ[ROUTE] = operation.rule
+        address = address_of(environ, proxies)
+        caller = _caller(app, environ, address, operation.scope)
+        with edge.shares.held(operation.share):
+            raw = b"" if operation.body is None else _raw(app, edge, environ)
+            if operation.body is not None:
+                arguments["body"] = read(operation.body, raw)
+            if operation.query is not None:
+                arguments["query"] = read_query(operation.query, request.args)
+            call = Call(caller=caller, address=address, environ=environ, edge=edge, raw=raw)
+            return operation.view(app, call, **arguments)
+
+    return serve
+
+
+def _caller(app: App, environ: dict[str, Any], address: str, scope: str | None) -> Caller:
+    if scope is None:
+        return NOBODY
+    caller = caller_of(app, environ, address, scope)
+    environ[CLIENT] = caller.name
+    return caller
+
+
+def _raw(app: App, edge: Edge, environ: dict[str, Any]) -> bytes:
+    if bodies.media_type(environ) != _JSON:
+        raise UnsupportedMediaType("Send the body as application/json.")
+    bodies.require_plain(environ)
+    return bodies.whole(environ, app.settings.max_single_body_bytes, edge.patience)

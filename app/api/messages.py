@@ -1,0 +1,153 @@
+"""/v1/messages: send, look, search, cancel, report."""
+
+import time
+from datetime import timedelta
+from uuid import UUID
+
+from flask import Response
+
+from app.api import problems
+from app.api.answers import answer, members
+from app.api.calls import Call
+from app.api.models.answers import Sent
+from app.api.models.messages import ReportedEvent, Search, SendMessage
+from app.api.operations import Reply, Resource
+from app.bootstrap import App
+from app.domain.vocabulary import Status
+from app.services.metrics import observe_accept
+from app.services.views import EventReported, EventView, MessageView, Page
+
+resource = Resource("messages", "Send one message, look how it fares, cancel it, tell what came of it.")
+
+REPLAYED = {"Idempotency-Replayed": "`true` where this is the first request's answer given again"}
+_LOCATION = {"Location": "Where the message can be looked up"}
+
+
+@resource.operation(
+    "POST",
+    "/v1/messages",
+    scope="messages:send",
+    body=SendMessage,
+    idempotent=True,
+    problems=(problems.NO_GATEWAY,),
+    replies={
+        202: Reply("Accepted, and safe", Sent, headers=REPLAYED | _LOCATION),
+        200: Reply(
+            "The address may not be contacted; `reason` says why. It was recorded, and nothing is sent.",
+            Sent,
+            headers=REPLAYED | _LOCATION,
+        ),
+    },
+)
+def send(app: App, call: Call, body: SendMessage) -> Response:
+    """Send one message.
+
+    The answer comes when the message is on disk. P0 needs a scope of its own.
+    """
+    started = time.perf_counter()
+    accepted = app.messages.send(
+        call.caller,
+        body.request(),
+        idempotency_key=call.idempotency_key,
+        request_hash=call.fingerprint,
+    )
+    observe_accept(accepted.priority, timedelta(seconds=time.perf_counter() - started))
+    path = f"/v1/messages/{accepted.uuid}"
+    content = {
+        "uuid": accepted.uuid,
+        "status": accepted.status,
+        "priority": accepted.priority,
+        "gateway": accepted.gateway,
+        "reason": accepted.reason,
+        "links": {"self": path, "events": f"{path}/events"},
+    }
+    status = 200 if accepted.status is Status.SUPPRESSED else 202
+    return answer(status, content, headers={"Location": path, **replayed(is_replay=accepted.replayed)})
+
+
+@resource.operation(
+    "GET",
+    "/v1/messages",
+    scope="messages:read",
+    query=Search,
+    replies={
+        200: Reply("One page, newest first; `next` is the cursor of the page behind it", Page[MessageView])
+    },
+)
+def search(app: App, call: Call, query: Search) -> Response:
+    """Find messages.
+
+    By the caller's own reference, the recipient, status, time and more. `events` are empty here.
+    """
+    page = app.messages.search(call.caller, query.filters(), cursor=query.cursor, limit=query.limit)
+    return answer(200, page)
+
+
+@resource.operation(
+    "GET",
+    "/v1/messages/<uuid:uuid>",
+    scope="messages:read",
+    replies={200: Reply("The message with its history", MessageView, linked=True)},
+)
+def look(app: App, call: Call, uuid: UUID) -> Response:
+    """Look at a message."""
+    return _message(app.messages.get_status(call.caller, uuid))
+
+
+@resource.operation(
+    "DELETE",
+    "/v1/messages/<uuid:uuid>",
+    scope="messages:send",
+    problems=(problems.CONFLICT,),
+    replies={200: Reply("Cancelled", MessageView, linked=True)},
+)
+def cancel(app: App, call: Call, uuid: UUID) -> Response:
+    """Cancel a message.
+
+    Only one that is still pending; otherwise the conflict names its state.
+    """
+    return _message(app.messages.cancel(call.caller, uuid))
+
+
+@resource.operation(
+    "POST",
+    "/v1/messages/<uuid:uuid>/events",
+    scope="messages:send",
+    body=ReportedEvent,
+    idempotent=True,
+    replies={201: Reply("Recorded", EventReported, headers=REPLAYED)},
+)
+def report(app: App, call: Call, uuid: UUID, body: ReportedEvent) -> Response:
+    """Report what became of a message.
+
+    Counts once for each idempotency key.
+    """
+    reported = app.messages.report_event(
+        call.caller,
+        uuid,
+        body.event_type,
+        body.data,
+        idempotency_key=call.idempotency_key,
+        request_hash=call.fingerprint,
+    )
+    return answer(201, reported, headers=replayed(is_replay=reported.replayed))
+
+
+@resource.operation(
+    "GET",
+    "/v1/messages/<uuid:uuid>/events",
+    scope="messages:read",
+    replies={200: Reply("All of its history, in order", Page[EventView])},
+)
+def events(app: App, call: Call, uuid: UUID) -> Response:
+    """List a message's events."""
+    return answer(200, Page(items=app.messages.get_status(call.caller, uuid).events))
+
+
+def replayed(*, is_replay: bool) -> dict[str, str]:
+    """Give the header that tells of an answer given again."""
+    return {"Idempotency-Replayed": "true"} if is_replay else {}
+
+
+def _message(view: MessageView) -> Response:
+    return answer(200, members(view) | {"links": {"self": f"/v1/messages/{view.uuid}"}})

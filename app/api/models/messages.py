@@ -1,0 +1,135 @@
+"""Bodies and queries about messages and batches."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Base64Bytes, Field
+
+from app.api.models.base import Address, Body, Id, Locale, Plain, Query, Slug, Time, Word
+from app.domain.vocabulary import Channel, EventType, MessageType, Priority, Status
+from app.services.requests import BulkHead, File, Filters, SendRequest
+
+
+class Attachment(Body):
+    """A file that goes with an email."""
+
+    filename: Word
+    content_type: Annotated[str, Field(max_length=255, pattern=r"^[\w.+-]+/[\w.+-]+$")]
+    content: Annotated[Base64Bytes, Field(strict=False)]
+    """The file's bytes in base64."""
+    content_id: Word | None = None
+    """For images that the HTML names as `cid:…`."""
+
+
+class Shared(Body):
+    """What a single message and a bulk request have in common."""
+
+    channel: Channel
+    priority: Priority
+    """The message type's own priority; another one needs a scope."""
+    message_type: MessageType
+    category: Word | None = None
+    """The caller's own kind of message, from which people can unsubscribe."""
+    community_id: Id | None = None
+    """The community on whose behalf this is sent; suppressions may be limited to one."""
+    source_type: Word | None = None
+    """With `source_id` the caller's own reference, by which messages are found again."""
+    source_id: Id | None = None
+    template: Slug | None = None
+    """A template's slug, instead of `subject` and bodies."""
+    locale: Locale | None = None
+    subject: Annotated[str, Field(max_length=998)] | None = None
+    body_text: str | None = None
+    body_html: str | None = None
+    sender: Slug | None = None
+    """A configured identity; each message type has a default one."""
+    reply_to: Address | None = None
+    headers: Annotated[dict[str, str], Field(max_length=30, default_factory=dict)]
+    """In-Reply-To, References and List-… only."""
+    attachments: Annotated[list[Attachment], Field(max_length=30, default_factory=list)]
+    metadata: Annotated[Plain, Field(max_length=50, default_factory=dict)]
+    """A few values of the caller's own, which come back in events."""
+    ip_pool: Word | None = None
+    gateway: Word | None = None
+    """The one gateway to use; needs a scope."""
+    platform: Literal["apns", "fcm"] | None = None
+    """For push: what issued the token."""
+    scheduled_for: Time | None = None
+    expires_at: Time | None = None
+
+
+class SendMessage(Shared):
+    """One message to one recipient."""
+
+    recipient_address: Address
+    """An email address, a number as +41791234567, or a device token."""
+    recipient_type: Word | None = None
+    recipient_id: Id | None = None
+    data: Annotated[Plain, Field(default_factory=dict)]
+    """Values of the template's variables."""
+
+    def request(self) -> SendRequest:
+        """Give this in the services' words."""
+        return SendRequest(**{**vars(self), "attachments": _files(self.attachments)})
+
+
+class BatchHead(Shared):
+    """What all messages of a bulk request share."""
+
+    shared_data: Annotated[Plain, Field(default_factory=dict)]
+    """Values of the template's variables for everybody; a recipient's own win."""
+    allow_duplicates: bool = False
+    """Send to an address as often as it is listed."""
+
+    def request(self) -> BulkHead:
+        """Give this in the services' words."""
+        return BulkHead(**{**vars(self), "attachments": _files(self.attachments)})
+
+
+class Recipient(Body):
+    """One recipient of a bulk request."""
+
+    address: Address
+    id: Id | None = None
+    type: Word | None = None
+    data: Plain | None = None
+
+
+class Batch(BatchHead):
+    """A bulk request in one JSON body. A recipient that cannot be is rejected and stops no other."""
+
+    recipients: Annotated[list[Recipient], Field(min_length=1)]
+
+
+class ReportedEvent(Body):
+    """Something that the caller knows about a message."""
+
+    event_type: Literal[EventType.CONVERTED, EventType.REPLIED, EventType.CONFIRMED]
+    data: Annotated[Plain, Field(max_length=50, default_factory=dict)]
+
+
+class Search(Query):
+    """What messages are searched by; all that is given must hold."""
+
+    source_type: Word | None = None
+    source_id: Id | None = None
+    recipient_address: Address | None = None
+    """Needs `channel` for all but email."""
+    channel: Channel | None = None
+    status: Status | None = None
+    priority: Priority | None = None
+    batch: UUID | None = None
+    external_id: Word | None = None
+    since: Time | None = None
+    until: Time | None = None
+    cursor: Annotated[str, Field(max_length=500)] | None = None
+    """As `next` in the page before."""
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+    def filters(self) -> Filters:
+        """Give this in the services' words."""
+        return Filters(**{name: getattr(self, name) for name in Filters.__dataclass_fields__})
+
+
+def _files(attachments: list[Attachment]) -> tuple[File, ...]:
+    return tuple(File(**vars(attachment)) for attachment in attachments)

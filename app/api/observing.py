@@ -1,0 +1,80 @@
+"""Around every request: its id, its line in the log, its count, and the headers of every answer."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication
+
+import structlog
+
+from app.api.calls import CLIENT, REQUEST_ID, ROUTE
+from app.services.metrics import count_request
+
+log = structlog.get_logger(__name__)
+
+UNKNOWN_ROUTE = "unknown"
+
+_SANE = re.compile(r"[A-Za-z0-9._:-]{8,100}")
+# What probes and collectors ask every few seconds is no news.
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_SERVER_ERROR = 500
+_HEADERS = (
+    # Instead of the server's own name.
+    ("Server", ""),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+)
+_UNLESS_SET = (
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+class Observed:
+    """A WSGI application around another one."""
+
+    def __init__(self, inner: WSGIApplication) -> None:
+        self._inner = inner
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        started = time.perf_counter()
+        request_id = environ[REQUEST_ID] = _request_id(environ)
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        came = _SERVER_ERROR
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal came
+            came = int(status[:3])
+            return start_response(status, _completed(headers, request_id), exc_info)
+
+        try:
+            return self._inner(environ, start)
+        finally:
+            _tell(environ, came, time.perf_counter() - started)
+
+
+def _request_id(environ: dict[str, Any]) -> str:
+    given = str(environ.get("HTTP_X_REQUEST_ID", ""))
+    return given if _SANE.fullmatch(given) else secrets.token_hex(12)
+
+
+def _completed(headers: list[tuple[str, str]], request_id: str) -> list[tuple[str, str]]:
+    present = {name.lower() for name, _ in headers}
+    missing = [header for header in _UNLESS_SET if header[0].lower() not in present]
+    return [*headers, *_HEADERS, *missing, ("X-Request-Id", request_id)]
+
+
+def _tell(environ: dict[str, Any], status: int, seconds: float) -> None:
+    route = environ.get(ROUTE, UNKNOWN_ROUTE)
+    count_request(route, status)
+    say = log.debug if route in _QUIET else log.info
+    say(
+        "request",
+        method=environ["REQUEST_METHOD"],
+        route=route,
+        status=status,
+        ms=round(seconds * 1000, 1),
+        client=environ.get(CLIENT),
+    )

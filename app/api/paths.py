@@ -1,0 +1,66 @@
+"""What stands for what in paths: Flask's converters, and their schemas in the OpenAPI document."""
+
+import re
+from typing import Any
+
+from werkzeug.routing import BaseConverter, IntegerConverter, ValidationError
+from werkzeug.routing.converters import UUIDConverter
+
+from app.domain.vocabulary import Channel
+
+_LARGEST_ID = 2**63 - 1
+_PART = re.compile(r"<(?:(\w+):)?(\w+)>")
+
+
+class SlugConverter(BaseConverter):
+    """A short name without anything that a path, a log or a database could stumble over."""
+
+    regex = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+
+
+class ChannelConverter(BaseConverter):
+    """One of our channels."""
+
+    def to_python(self, value: str) -> Channel:
+        try:
+            return Channel(value)
+        except ValueError as exc:
+            raise ValidationError from exc
+
+
+class IdConverter(IntegerConverter):
+    """A row's number, as large as the database's largest."""
+
+    def to_python(self, value: str) -> Any:
+        number = super().to_python(value)
+        if number > _LARGEST_ID:
+            raise ValidationError
+        return number
+
+
+CONVERTERS: dict[str, type[BaseConverter]] = {
+    "uuid": UUIDConverter,
+    "slug": SlugConverter,
+    "channel": ChannelConverter,
+    "id": IdConverter,
+}
+
+_SCHEMAS: dict[str, dict[str, Any]] = {
+    "uuid": {"type": "string", "format": "uuid"},
+    "slug": {"type": "string", "pattern": f"^{SlugConverter.regex}$"},
+    "channel": {"type": "string", "enum": [channel.value for channel in Channel]},
+    "id": {"type": "integer", "minimum": 0, "maximum": _LARGEST_ID},
+}
+
+
+def template(rule: str) -> str:
+    """Spell a rule as OpenAPI spells paths."""
+    return _PART.sub(r"{\2}", rule)
+
+
+def parameters(rule: str) -> list[dict[str, Any]]:
+    """Describe the variable parts of a rule as OpenAPI's parameters."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": _SCHEMAS[kind]}
+        for kind, name in _PART.findall(rule)
+    ]

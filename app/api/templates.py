@@ -1,0 +1,136 @@
+"""/v1/templates: what messages say, in versions that never change."""
+
+from flask import Response
+
+from app.api.answers import answer, empty
+from app.api.calls import Call
+from app.api.models.answers import Rendered
+from app.api.models.rules import (
+    Activation,
+    DraftPreview,
+    InLocale,
+    NewVersion,
+    Preview,
+    Templates,
+    Versions,
+)
+from app.api.operations import Reply, Resource
+from app.bootstrap import App
+from app.domain.vocabulary import Channel
+from app.services.templates import TemplateView, VersionView
+from app.services.views import Page
+
+resource = Resource("templates", "Write templates, look at their versions, try them out, activate them.")
+
+_ONE = "/v1/templates/<channel:channel>/<slug:slug>"
+
+
+@resource.operation(
+    "GET",
+    "/v1/templates",
+    scope="templates:read",
+    query=Templates,
+    replies={200: Reply("One page; `active` is null here", Page[TemplateView])},
+)
+def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 - A view's signature.
+    """List templates."""
+    page = app.templates.list(channel=query.channel, cursor=query.cursor, limit=query.limit)
+    return answer(200, page)
+
+
+@resource.operation(
+    "POST",
+    "/v1/templates",
+    scope="templates:write",
+    body=NewVersion,
+    replies={201: Reply("The new version", VersionView, headers={"Location": "The template"})},
+)
+def save(app: App, call: Call, body: NewVersion) -> Response:
+    """Save a template.
+
+    Makes the template, or its next version. Messages that were accepted keep the version they have.
+    """
+    saved = app.templates.save(
+        call.who, body.slug, body.channel, body.draft(), locale=body.locale, activate=body.activate
+    )
+    locale = f"?locale={body.locale}" if body.locale else ""
+    location = f"/v1/templates/{body.channel}/{body.slug}{locale}"
+    return answer(201, saved, headers={"Location": location})
+
+
+@resource.operation(
+    "GET",
+    _ONE,
+    scope="templates:read",
+    query=InLocale,
+    replies={200: Reply("The template with its active version", TemplateView)},
+)
+def look(app: App, call: Call, channel: Channel, slug: str, query: InLocale) -> Response:  # noqa: ARG001 - A view's signature.
+    """Look at a template."""
+    return answer(200, app.templates.get(slug, channel, locale=query.locale))
+
+
+@resource.operation(
+    "DELETE",
+    _ONE,
+    scope="templates:write",
+    query=InLocale,
+    replies={204: Reply("No new message can use it; accepted ones still do")},
+)
+def retire(app: App, call: Call, channel: Channel, slug: str, query: InLocale) -> Response:
+    """Retire a template."""
+    app.templates.retire(call.who, slug, channel, locale=query.locale)
+    return empty()
+
+
+@resource.operation(
+    "GET",
+    f"{_ONE}/versions",
+    scope="templates:read",
+    query=Versions,
+    replies={200: Reply("One page, newest first", Page[VersionView])},
+)
+def versions(app: App, call: Call, channel: Channel, slug: str, query: Versions) -> Response:  # noqa: ARG001 - A view's signature.
+    """List a template's versions."""
+    page = app.templates.versions(slug, channel, locale=query.locale, cursor=query.cursor, limit=query.limit)
+    return answer(200, page)
+
+
+@resource.operation(
+    "POST",
+    f"{_ONE}/activate",
+    scope="templates:write",
+    body=Activation,
+    replies={200: Reply("The template as it is now", TemplateView)},
+)
+def activate(app: App, call: Call, channel: Channel, slug: str, body: Activation) -> Response:
+    """Activate a version.
+
+    New messages get it within two seconds.
+    """
+    return answer(200, app.templates.activate(call.who, slug, channel, body.version, locale=body.locale))
+
+
+@resource.operation(
+    "POST",
+    f"{_ONE}/preview",
+    scope="templates:read",
+    body=Preview,
+    replies={200: Reply("The parts, filled in", Rendered)},
+)
+def preview(app: App, call: Call, channel: Channel, slug: str, body: Preview) -> Response:  # noqa: ARG001 - A view's signature.
+    """Fill a saved version in."""
+    content = app.templates.preview(slug, channel, body.data, locale=body.locale, version=body.version)
+    return answer(200, content)
+
+
+@resource.operation(
+    "POST",
+    "/v1/templates/preview",
+    scope="templates:read",
+    body=DraftPreview,
+    replies={200: Reply("The parts, filled in", Rendered)},
+)
+def preview_draft(app: App, call: Call, body: DraftPreview) -> Response:  # noqa: ARG001 - A view's signature.
+    """Fill in a template that is not saved."""
+    return answer(200, app.templates.preview_draft(body.template.draft(), body.data))
