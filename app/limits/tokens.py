@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from math import floor
 
+import orjson
 import redis
 
 from app.domain.vocabulary import Priority
@@ -106,28 +107,23 @@ class Tokens:
 
     def take(self, asks: Sequence[Ask], priority: Priority) -> list[Grant]:
         """Take tokens, a message's from all of its windows or from none; one grant for each ask."""
-        numbers: dict[str, int] = {}
-        shapes: list[int] = []
-        wanted: list[int] = []
+        keys: list[str] = []
+        shapes: list[tuple[int, int, int]] = []
+        numbers: dict[str, list[int]] = {}
+        wanted = []
         for ask in asks:
-            indexes = []
+            mine = [ask.count]
             for limit in ask.limits:
-                for window, most in limit.windows():
-                    key = self._key(limit, window)
-                    if key not in numbers:
-                        numbers[key] = len(numbers) + 1
-                        allowed = self._allowed(most, priority) if limit.stops(priority) else _UNSTOPPED
-                        shapes += (allowed, window.buckets, window.width)
-                    indexes.append(numbers[key])
-            wanted += (ask.count, len(indexes), *indexes)
-        now, *answers = self._take(
-            list(numbers), [milliseconds(self._clock), f"line:{priority}", *shapes, *wanted]
-        )
+                if limit.key not in numbers:
+                    numbers[limit.key] = self._open(limit, priority, keys, shapes)
+                mine += numbers[limit.key]
+            wanted.append(mine)
+        request: dict[str, object] = {"line": f"line:{priority}", "windows": shapes, "asks": wanted}
+        if self._clock is not None:
+            request["now"] = milliseconds(self._clock)
+        now, *answers = self._take(keys, [orjson.dumps(request)])
         at = datetime.fromtimestamp(now / 1000, UTC)
-        return [
-            Grant(taken=taken, waits=tuple(timedelta(milliseconds=wait) for wait in waits), at=at)
-            for taken, *waits in answers
-        ]
+        return [Grant(taken=taken, waits=_waits(waits), at=at) for taken, *waits in answers]
 
     def give_back(self, asks: Sequence[Ask], at: datetime) -> None:
         """Return the tokens of messages that did not go after all; `at` as in the grant they came with."""
@@ -157,6 +153,18 @@ class Tokens:
             for limit in limits
         ]
 
+    def _open(
+        self, limit: Limit, priority: Priority, keys: list[str], shapes: list[tuple[int, int, int]]
+    ) -> list[int]:
+        """Add a limit's windows to a request; returns their numbers in it."""
+        numbers = []
+        for window, most in limit.windows():
+            allowed = self._allowed(most, priority) if limit.stops(priority) else _UNSTOPPED
+            keys.append(self._key(limit, window))
+            shapes.append((allowed, *window.value))
+            numbers.append(len(keys))
+        return numbers
+
     def _correct(self, changes: Mapping[Limit, Sequence[tuple[datetime, int]]], *, only_empty: bool) -> None:
         keys: list[str] = []
         figures: list[int] = []
@@ -179,3 +187,7 @@ class Tokens:
             return most
         kept = self._reserve / 2 if priority is Priority.P4 else self._reserve
         return max(min(most, 1), floor(most * (1 - kept) + 1e-9))
+
+
+def _waits(waits: Sequence[int]) -> tuple[timedelta, ...]:
+    return tuple(timedelta(milliseconds=wait) for wait in waits)

@@ -22,7 +22,8 @@ def state(breakers, pair=EMAIL):
 
 
 def fail(breakers, pair=EMAIL, times=5):
-    return [breakers.record(*pair, good=0, faults=1) for _ in range(times)][-1]
+    changes = [breakers.record(*pair, good=0, faults=1) for _ in range(times)]
+    return next((change for change in changes if change), None)
 
 
 def half_open(breakers, clock, wanted=3):
@@ -172,6 +173,25 @@ def test_late_failures_of_earlier_requests_do_not_end_the_probing(breakers, cloc
 def test_late_successes_of_earlier_requests_do_not_close_it(breakers):
     fail(breakers)
     assert breakers.record(*EMAIL, good=40, faults=0) is None
+
+
+def test_late_successes_beside_a_probe_do_not_count_as_probes(breakers, clock):
+    half_open(breakers, clock)
+    assert breakers.record(*EMAIL, good=40, faults=0, probes=1) is None
+
+
+def test_probes_of_before_take_no_slots_after_a_trip(breakers, clock):
+    half_open(breakers, clock)
+    breakers.trip(*EMAIL, "refused", wait=timedelta(seconds=10))
+    clock.pass_(seconds=10)
+    assert breakers.admit(*EMAIL, 5).admitted == 3
+
+
+def test_results_of_more_than_a_minute_ago_do_not_dilute_failures(breakers, clock):
+    breakers.record(*EMAIL, good=1000, faults=0)
+    clock.pass_(seconds=65)
+    changes = [breakers.record(*EMAIL, good=1, faults=1) for _ in range(5)]
+    assert changes[-1].reason == "5 of 10 tries failed within 60 s"
 
 
 def test_urgent_successes_close_an_open_breaker(breakers):

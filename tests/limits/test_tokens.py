@@ -132,6 +132,11 @@ def test_a_full_domain_does_not_move_the_line_of_the_gateway(tokens):
     assert take(tokens, 1, gateway).waits[0] < timedelta(seconds=3)
 
 
+def test_a_window_with_room_does_not_slow_down_who_waits_for_another(tokens):
+    waits = take(tokens, 108, Limit(key="domain:x", per_second=10, per_hour=1000)).waits
+    assert (len(waits), waits[-1] < timedelta(seconds=20)) == (100, True)
+
+
 def test_a_line_that_everybody_left_is_forgotten(tokens, clock):
     take(tokens, 10_000)
     clock.pass_(hours=4)
@@ -202,8 +207,11 @@ def test_keys_go_when_nothing_is_left_to_count(tokens, client):
     assert 60 * 60_000 <= client.pttl(client.keys()[0]) <= 63 * 60_000
 
 
-def test_a_key_stays_for_as_long_as_somebody_was_told_to_wait(tokens, client):
+def test_a_key_stays_for_as_long_as_somebody_was_told_to_wait(tokens, clock, client):
+    take(tokens, 80)
     grant = take(tokens, 1_000)
+    clock.pass_(minutes=1)
+    take(tokens, 1, priority=Priority.P4)
     assert client.pttl(client.keys()[0]) > grant.waits[-1] / timedelta(milliseconds=1)
 
 
@@ -213,6 +221,20 @@ def test_a_busy_window_stays_small(tokens, clock, client):
         clock.pass_(milliseconds=990)
         take(tokens, 5, limit)
     assert max(client.hlen(key) for key in client.scan_iter()) <= 60
+
+
+def test_tokens_of_several_asks_in_one_call_all_come_back(tokens, clock):
+    tokens.take([Ask(limits=(GMAIL,), count=20)] * 4, Priority.P3)
+    clock.pass_(minutes=61)
+    assert take(tokens, 80).taken == 80
+
+
+def test_tokens_taken_while_the_clock_was_behind_come_back(tokens, clock):
+    take(tokens, 40)
+    clock.pass_(hours=-2)
+    take(tokens, 40)
+    clock.pass_(hours=2, minutes=61)
+    assert take(tokens, 80).taken == 80
 
 
 def test_a_clock_that_goes_back_gives_no_tokens_away(tokens, clock):

@@ -9,22 +9,18 @@
 -- pace, so that tokens are used evenly and a late caller only shifts what follows.
 --
 -- KEYS  one for each window
--- ARGV  now in ms or "" for the server's clock; name of the line; for each window: tokens allowed
---       (-1: counted, never stopped), buckets, width in ms; for each ask: messages, windows, their numbers
+-- ARGV  JSON: "now" in ms (without it the server's clock), "line" (its name), "windows" (for each: tokens
+--       allowed, -1 where it is counted and never stopped; buckets; width in ms), "asks" (for each:
+--       messages, then the numbers of their windows)
 -- Gives now, then for each ask a list: tokens taken, then one wait in ms for each message left over.
 
-local now = tonumber(ARGV[1])
+local request = cjson.decode(ARGV[1])
+local now = request.now
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
-local line = ARGV[2]
-local argument = 2
-
-local function next_argument()
-  argument = argument + 1
-  return tonumber(ARGV[argument])
-end
+local line_next, line_start = request.line .. ':next', request.line .. ':start'
 
 local function bucket_names(first, last)
   local names = {}
@@ -56,17 +52,16 @@ end
 local function read_line(window, following, start, newest)
   if not following then return end
   if is_abandoned(window, start, newest or 0) then
-    redis.call('HDEL', window.key, line .. ':next', line .. ':start')
+    redis.call('HDEL', window.key, line_next, line_start)
     return
   end
   window.following = following
   if following > now then window.start = start end
 end
 
-local function open_window(key)
-  local window = {key = key, taken = 0, allowed = next_argument(), buckets = next_argument(),
-                  width = next_argument()}
-  local known = redis.call('HMGET', key, 'sum', 'newest', line .. ':next', line .. ':start')
+local function open_window(key, shape)
+  local window = {key = key, taken = 0, allowed = shape[1], buckets = shape[2], width = shape[3]}
+  local known = redis.call('HMGET', key, 'sum', 'newest', line_next, line_start)
   local newest = tonumber(known[2] or nil)
   window.current = math.floor(now / window.width)
   window.sum = tonumber(known[1] or 0)
@@ -143,21 +138,22 @@ local function promise(waiting, messages, answer)
   end
 end
 
-local function stopping(indexes, windows)
+local function stopping(windows)
   local found = {}
-  for _, index in ipairs(indexes) do
-    if windows[index].allowed >= 0 then found[#found + 1] = windows[index] end
+  for _, window in ipairs(windows) do
+    if window.allowed >= 0 then found[#found + 1] = window end
   end
   return found
 end
 
-local function serve(windows)
-  local messages, indexes = next_argument(), {}
-  for position = 1, next_argument() do indexes[position] = next_argument() end
+local function serve(ask, windows)
+  local messages, own = ask[1], {}
   local taken = messages
-  for _, index in ipairs(indexes) do taken = math.min(taken, free_tokens(windows[index])) end
-  for _, index in ipairs(indexes) do
-    local window = windows[index]
+  for position = 2, #ask do
+    own[position - 1] = windows[ask[position]]
+    taken = math.min(taken, free_tokens(windows[ask[position]]))
+  end
+  for _, window in ipairs(own) do
     window.sum = window.sum + taken
     window.taken = window.taken + taken
     if window.filled then
@@ -165,7 +161,7 @@ local function serve(windows)
     end
   end
   local answer = {taken}
-  if taken < messages then promise(stopping(indexes, windows), messages - taken, answer) end
+  if taken < messages then promise(stopping(own), messages - taken, answer) end
   return answer
 end
 
@@ -175,23 +171,31 @@ local function keep(key, milliseconds)
   redis.call('PEXPIRE', key, milliseconds, 'GT')
 end
 
-local function store(window)
-  local whole = (window.buckets + 2) * window.width
+local function store_counts(window, whole)
+  if window.taken > 0 and not window.known then
+    redis.call('HSET', window.key, window.current, window.taken, 'sum', window.sum, 'newest', window.current)
+    redis.call('PEXPIRE', window.key, whole)
+    return
+  end
   if window.taken > 0 then redis.call('HINCRBY', window.key, window.current, window.taken) end
-  if window.taken > 0 or (window.moved and window.known) then
+  if window.taken > 0 or window.moved then
     redis.call('HSET', window.key, 'sum', window.sum, 'newest', window.current)
   end
-  if window.promised then
-    redis.call('HSET', window.key, line .. ':next', string.format('%.3f', window.next),
-               line .. ':start', string.format('%.3f', window.start))
-    keep(window.key, math.ceil(math.max(0, window.next - now) + 2 * whole))
-  elseif window.taken > 0 and window.moved then
-    keep(window.key, whole)
-  end
+  if window.taken > 0 and window.moved then keep(window.key, whole) end
+end
+
+local function store_line(window, whole)
+  redis.call('HSET', window.key, line_next, string.format('%.3f', window.next),
+             line_start, string.format('%.3f', window.start))
+  keep(window.key, math.ceil(math.max(0, window.next - now) + 2 * whole))
 end
 
 local windows, answers = {}, {now}
-for index, key in ipairs(KEYS) do windows[index] = open_window(key) end
-while argument < #ARGV do answers[#answers + 1] = serve(windows) end
-for _, window in ipairs(windows) do store(window) end
+for index, key in ipairs(KEYS) do windows[index] = open_window(key, request.windows[index]) end
+for index, ask in ipairs(request.asks) do answers[index + 1] = serve(ask, windows) end
+for _, window in ipairs(windows) do
+  local whole = (window.buckets + 2) * window.width
+  if window.known or window.taken > 0 then store_counts(window, whole) end
+  if window.promised then store_line(window, whole) end
+end
 return answers
