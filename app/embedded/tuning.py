@@ -79,6 +79,8 @@ _FIXED = {
 # Fit for a server that may be killed, and unfit for a machine that may.
 _VOLATILE = {
     "fsync": "off",
+    # A killed server leaves its shared memory in its own directory, not in the machine.
+    "dynamic_shared_memory_type": "mmap",
     "full_page_writes": "off",
     "shared_buffers": "128MB",
     "min_wal_size": "80MB",

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -72,8 +73,10 @@ def elsewhere(place):
     yield popen, int(popen.stdout.readline())
     popen.kill()
     popen.communicate()
-    held = lock.acquire(place.root / "postgres.lock", servers._PATIENCE)
-    held.release()
+    for pid in (*servers._processes_in(place.postgres), *servers._processes_in(place.valkey)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    lock.acquire(place.root / "postgres.lock", servers._PATIENCE).release()
 
 
 def ask(addresses, question="SELECT 1"):
