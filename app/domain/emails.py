@@ -51,7 +51,7 @@ def _unusual(address: str) -> str:
         raise Invalid.of("recipient_address", fault)
     local, _, domain = address.rpartition("@")
     candidate = f"{local}@{domain.lower()}"
-    if candidate.isascii() and _PLAIN.match(candidate):
+    if _PLAIN.match(candidate):
         return candidate
     return _checked(address)
 

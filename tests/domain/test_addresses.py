@@ -47,7 +47,9 @@ def test_an_email_keeps_its_local_part_and_gets_an_ascii_domain_in_lower_case(gi
     assert canonical(EMAIL, given_address) == kept
 
 
-@pytest.mark.parametrize("domain", ["example.com", "example.net", "example.org", "x.example", "shop.test"])
+@pytest.mark.parametrize(
+    "domain", ["example.com", "example.net", "example.org", "x.example", "shop.test", "x--y.test"]
+)
 def test_domains_reserved_for_documentation_and_tests_are_accepted(domain):
     assert canonical(EMAIL, f"anna@{domain}") == f"anna@{domain}"
 

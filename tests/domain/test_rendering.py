@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.domain.rendering import Content, Variable, compile_parts
+from app.domain.sandbox.environment import compile_template
 from app.errors import Fault, Invalid
 
 unhurried = settings(deadline=None)  # The machine may be busy with other tests.
@@ -334,6 +335,7 @@ BOMBS = {
     "repeated list": "{{ [1] * 100000000 }}",
     "squared numbers": "{% set a = 99 %}" + "{% set a = a * a %}" * 40 + "{{ a }}",
     "printf width": "{{ '%0100000000d' % 1 }}",
+    "printf width, later": "{{ '%0100000000d' % k|length }}",
     "larger range": "{% for i in range(1000000000000000000000) %}{% endfor %}",
     "doubled text": "{% set a = 'aaaa' %}" + "{% set a = a ~ a %}" * 60 + "{{ a }}",
     "doubled text by +": "{% set a = 'aaaa' %}" + "{% set a = a + a %}" * 60 + "{{ a }}",
@@ -363,10 +365,11 @@ def test_a_rendering_that_works_too_much_is_stopped(source):
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
 @pytest.mark.parametrize("part", ["html", "text"])
 def test_a_bomb_is_stopped_before_it_takes_memory(part, source):
-    compiled = compile_parts(None, source, None) if part == "html" else compile_parts(None, None, source)
+    parts = (None, source, None) if part == "html" else (None, None, source)
     tracemalloc.start()
     try:
-        refusal(compiled.render, BIG)
+        # Compiling counts too: it works constant expressions out.
+        refusal(lambda: compile_parts(*parts).render(BIG))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -399,6 +402,12 @@ def test_a_bomb_is_stopped_before_it_takes_memory(part, source):
 )
 def test_what_does_not_fit_the_data_is_told_with_its_line(source, reason):
     assert message(text_of, "\n" + source, x=[1]) == f"line 2: {reason}"
+
+
+def test_no_text_on_the_way_is_longer_than_a_message_may_be():
+    reason = "line 1: makes a text longer than 1048576 characters"
+    assert message(text_of, "{{ s|replace('x', 'xx')|length }}", **BIG) == reason
+    assert message(text_of, "{{ (s ~ s)|length }}", **BIG) == reason
 
 
 def test_data_may_shadow_range_but_is_never_called():
@@ -477,6 +486,12 @@ def test_no_error_tells_a_value_of_the_data_not_even_by_its_cause(part, source):
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__
         assert SECRET not in str(error)
+
+
+def test_the_sandbox_itself_keeps_the_engines_errors_back():
+    template = compile_template("{{ x - 1 }}{{ y[x] }}", escaped=False, field="body_text")
+    error = refusal(template.render, {"x": SECRET, "y": {}}, 100)
+    assert (error.__cause__, error.__context__) == (None, None)
 
 
 # Any template at all
