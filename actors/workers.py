@@ -64,11 +64,17 @@ def crews(settings: Settings) -> list[Crew]:
 
 
 @click.command()
-def workers() -> None:
-    """Send what is due: one process for each lane."""
+@click.option("--only", multiple=True, metavar="NAME", help="Run only this lane's workers; may be repeated.")
+def workers(only: tuple[str, ...]) -> None:
+    """Send what is due: one process for each lane, and one for what comes in."""
     settings = load()
     logs.configure(settings)
-    _Parent(settings).run()
+    chosen = [crew for crew in crews(settings) if not only or crew.name in only]
+    unknown = set(only) - {crew.name for crew in chosen}
+    if unknown:
+        names = ", ".join(crew.name for crew in crews(settings))
+        raise click.BadParameter(f"There is no {', '.join(sorted(unknown))}; there are {names}.")
+    _Parent(settings, chosen).run()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,6 +87,7 @@ class _Child:
 @dataclass
 class _Parent:
     settings: Settings
+    crews: list[Crew]
     stopping: bool = False
     children: list[_Child] = field(default_factory=list)
 
@@ -88,7 +95,7 @@ class _Parent:
         """Keep all children alive until told to stop, then wait until they have drained."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
-        self.children = [_Child(crew=crew) for crew in crews(self.settings)]
+        self.children = [_Child(crew=crew) for crew in self.crews]
         while not self.stopping:
             for child in self.children:
                 if not child.pid and time.monotonic() >= child.due:

@@ -23,10 +23,10 @@ COMMANDS = {
     "settings": ("app.cli.settings:settings", "List every setting, its source and its meaning."),
     "migrate": ("app.cli.migrate:migrate", "Bring the database to this version's schema."),
     "web": ("app.cli.web:web", "Run the web process."),
-    "workers": ("app.cli.workers:workers", "Run the workers of all lanes."),
+    "workers": ("actors.workers:workers", "Run the workers of all lanes."),
     "scheduler": ("app.cli.scheduler:scheduler", "Run the scheduler."),
     "simulate": ("app.cli.simulate:simulate", "Run the simulator of gateways."),
-    "bench": ("app.cli.bench:bench", "Measure, and compare with the bars."),
+    "bench": ("bench.cli:bench", "Measure, and compare with the bars."),
 }
 
 FAILED, CONFIGURATION, UNAVAILABLE, REFUSED, INTERRUPTED = 1, 3, 4, 5, 130

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import orjson
+import psycopg
 import sqlalchemy as sa
+from psycopg.types.json import set_json_loads
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import Unavailable
@@ -18,7 +22,7 @@ def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:
 
     Connections are checked before use, so that a restarted server costs one reconnect and no error.
     """
-    return sa.create_engine(
+    engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool,
         max_overflow=0,
@@ -30,6 +34,13 @@ def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:
             "options": "-c timezone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
         },
     )
+    sa.event.listen(engine, "connect", _read_json_quickly)
+    return engine
+
+
+def _read_json_quickly(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Read JSON columns with orjson; they come with every message."""
+    set_json_loads(orjson.loads, connection)
 
 
 @contextmanager

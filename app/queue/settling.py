@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
 
+from app.db.arrays import flags, numbers, texts
 from app.db.sql import run
 from app.domain.decisions import Decision, Event
 from app.domain.lanes import Lane
@@ -52,33 +52,33 @@ def settle(
     return {row[0] for row in run(conn, PACKAGE, "settle", parameters)}
 
 
-def _results(settlements: Sequence[Settlement]) -> dict[str, list[Any]]:
+def _results(settlements: Sequence[Settlement]) -> dict[str, str]:
     decisions = [settlement.decision for settlement in settlements]
     return {
-        "ids": [settlement.message for settlement in settlements],
-        "try_numbers": [settlement.try_number for settlement in settlements],
-        "statuses": [decision.status.value for decision in decisions],
-        "gateways": [decision.gateway for decision in decisions],
-        "external_ids": [decision.external_id for decision in decisions],
-        "delays": [decision.delay for decision in decisions],
-        "extensions": [decision.extends for decision in decisions],
-        "rounds": [decision.attempts for decision in decisions],
-        "tried": [",".join(decision.tried) for decision in decisions],
-        "duplicates": [decision.possible_duplicate for decision in decisions],
-        "errors": [decision.error for decision in decisions],
-        "error_classes": [decision.error_class and decision.error_class.value for decision in decisions],
+        "ids": numbers(settlement.message for settlement in settlements),
+        "try_numbers": numbers(settlement.try_number for settlement in settlements),
+        "statuses": texts(decision.status for decision in decisions),
+        "gateways": texts(decision.gateway for decision in decisions),
+        "external_ids": texts(decision.external_id for decision in decisions),
+        "delays": numbers(decision.delay.total_seconds() for decision in decisions),
+        "extensions": numbers(decision.extends.total_seconds() for decision in decisions),
+        "rounds": numbers(decision.attempts for decision in decisions),
+        "tried": texts(",".join(decision.tried) for decision in decisions),
+        "duplicates": flags(decision.possible_duplicate for decision in decisions),
+        "errors": texts(decision.error for decision in decisions),
+        "error_classes": texts(decision.error_class for decision in decisions),
     }
 
 
-def _events(events: Sequence[tuple[Settlement, Event]]) -> dict[str, list[Any]]:
+def _events(events: Sequence[tuple[Settlement, Event]]) -> dict[str, str]:
     return {
-        "event_ids": [settlement.message for settlement, _ in events],
-        "event_types": [event.event_type.value for _, event in events],
-        "event_attempts": [settlement.try_number for settlement, _ in events],
-        "event_gateways": [event.gateway for _, event in events],
-        "event_outcomes": [event.outcome and event.outcome.value for _, event in events],
-        "event_codes": [event.code or None for _, event in events],
-        "event_details": [event.detail or None for _, event in events],
-        "event_external_ids": [event.external_id for _, event in events],
-        "event_data": [orjson.dumps(event.data).decode() if event.data else None for _, event in events],
+        "event_ids": numbers(settlement.message for settlement, _ in events),
+        "event_types": texts(event.event_type for _, event in events),
+        "event_attempts": numbers(settlement.try_number for settlement, _ in events),
+        "event_gateways": texts(event.gateway for _, event in events),
+        "event_outcomes": texts(event.outcome for _, event in events),
+        "event_codes": texts(event.code or None for _, event in events),
+        "event_details": texts(event.detail or None for _, event in events),
+        "event_external_ids": texts(event.external_id for _, event in events),
+        "event_data": texts(orjson.dumps(event.data).decode() if event.data else None for _, event in events),
     }

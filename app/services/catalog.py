@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -72,7 +72,7 @@ class Catalog:
     """Reference data of one process, at most `KEPT` seconds old."""
 
     def __init__(self, engine: sa.Engine, configured: dict[Channel, tuple[str, ...]]) -> None:
-        """`configured` names the gateways that have credentials, by channel, in their default order."""
+        """Take the gateways that have credentials by channel, in their default order."""
         self._engine = engine
         self._configured = configured
         self._kept: dict[str, tuple[float, object]] = {}
@@ -89,10 +89,7 @@ class Catalog:
 
     def sender(self, channel: Channel, message_type: MessageType, slug: str | None) -> Sender | None:
         """Find the named identity, or the default one for the type; None where there is none."""
-        known = [sender for sender in self._keep("senders", self._load_senders) if sender.channel == channel]
-        if slug is not None:
-            return next((sender for sender in known if sender.slug == slug), None)
-        return next((sender for sender in known if message_type in sender.default_for), None)
+        return self._keep("senders", self._load_senders).get((channel, slug or message_type))
 
     def template(
         self, slug: str, channel: Channel, locale: str | None = None, version: int | None = None
@@ -137,21 +134,13 @@ class Catalog:
             for tier, gateway in enumerate(names, start=1)
         )
 
-    def _load_senders(self) -> tuple[Sender, ...]:
+    def _load_senders(self) -> dict[tuple[Channel, str], Sender]:
+        """Read senders by slug, and by the types that they are the default for; names win over types."""
         with self._engine.connect() as conn:
             rows = conn.execute(sa.select(senders).where(senders.c.is_active).order_by(senders.c.id)).all()
-        return tuple(
-            Sender(
-                slug=row.slug,
-                channel=Channel(row.channel),
-                address=row.address,
-                name=row.name,
-                gateways=None if row.gateways is None else frozenset(row.gateways),
-                ip_pool=row.ip_pool,
-                default_for=frozenset(row.default_for),
-            )
-            for row in rows
-        )
+        known = [_sender(row) for row in rows]
+        defaults = {(each.channel, kind): each for each in reversed(known) for kind in each.default_for}
+        return defaults | {(each.channel, each.slug): each for each in known}
 
     def _load_active(self) -> dict[tuple[str, str, str | None], int]:
         table = message_templates
@@ -231,6 +220,18 @@ def _route(channel: Channel, gateway: str, tier: int, row: sa.Row[tuple[object, 
         enabled=row.enabled,
         pools=frozenset(row.pools),
         capabilities=frozenset(row.capabilities),
+    )
+
+
+def _sender(row: sa.Row[Any]) -> Sender:
+    return Sender(
+        slug=row.slug,
+        channel=Channel(row.channel),
+        address=row.address,
+        name=row.name,
+        gateways=None if row.gateways is None else frozenset(row.gateways),
+        ip_pool=row.ip_pool,
+        default_for=frozenset(row.default_for),
     )
 
 

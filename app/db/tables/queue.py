@@ -94,7 +94,6 @@ batch_staging = Table(
     Column("recipient_type", Text),
     Column("recipient_id", BigInteger),
     Column("data", JSONB),
-    Index("batch_staging_address_idx", "batch_id", "address_hash", "line"),
 )
 
 batch_rejects = Table(

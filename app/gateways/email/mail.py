@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr, quote
+from functools import lru_cache
 
 from app.gateways.base import Attachment, Envelope
 
@@ -62,6 +63,7 @@ class Mailbox:
         return f"{encoded(self.name)} <{self.address}>"
 
 
+@lru_cache(maxsize=1024)
 def mailbox(text: str) -> Mailbox | None:
     """Split "Name <address>" or a bare address; None where it is not exactly one ASCII address."""
     text = text.strip(" ")

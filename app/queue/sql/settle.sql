@@ -8,7 +8,7 @@ WITH result AS (
     SELECT *
     FROM unnest(
         %(ids)s::bigint[], %(try_numbers)s::int[], %(statuses)s::text[], %(gateways)s::text[],
-        %(external_ids)s::text[], %(delays)s::interval[], %(extensions)s::interval[], %(rounds)s::int[],
+        %(external_ids)s::text[], %(delays)s::float8[], %(extensions)s::float8[], %(rounds)s::int[],
         %(tried)s::text[], %(duplicates)s::boolean[], %(errors)s::text[], %(error_classes)s::text[]
     ) AS r (
         id, try_number, status, gateway, external_id, delay, extension, rounds, tried, duplicate, error,
@@ -23,9 +23,9 @@ changed AS (
         gateway = coalesce(r.gateway, m.gateway),
         external_id = r.external_id,
         sent_at = CASE WHEN r.status = 'sent' THEN coalesce(m.sent_at, now()) ELSE m.sent_at END,
-        scheduled_for = CASE WHEN r.status = 'pending' THEN now() + r.delay ELSE m.scheduled_for END,
-        next_retry_at = CASE WHEN r.status = 'pending' THEN now() + r.delay END,
-        expires_at = m.expires_at + r.extension,
+        scheduled_for = CASE WHEN r.status = 'pending' THEN now() + make_interval(secs => r.delay) ELSE m.scheduled_for END,
+        next_retry_at = CASE WHEN r.status = 'pending' THEN now() + make_interval(secs => r.delay) END,
+        expires_at = m.expires_at + make_interval(secs => r.extension),
         attempts = r.rounds,
         tried = string_to_array(r.tried, ','),
         possible_duplicate = r.duplicate,

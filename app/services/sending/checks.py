@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from app.db.arrays import flags, numbers, texts
 from app.db.sql import run
 from app.domain.addresses import suppression_key
 from app.domain.decisions import Decision, Event
@@ -41,13 +42,13 @@ def _blocked(
         PACKAGE,
         "blocked",
         {
-            "ids": [message.id for message in messages],
-            "channels": [message.channel for message in messages],
-            "keys": [suppression_key(Channel(m.channel), m.recipient_address) for m in messages],
-            "communities": [message.community_id for message in messages],
-            "categories": [message.category for message in messages],
-            "senders": [sender.address if sender else None for sender in senders],
-            "marketing": [message.message_type in MARKETING for message in messages],
+            "ids": numbers(message.id for message in messages),
+            "channels": texts(message.channel for message in messages),
+            "keys": texts(suppression_key(Channel(m.channel), m.recipient_address) for m in messages),
+            "communities": texts(None if m.community_id is None else str(m.community_id) for m in messages),
+            "categories": texts(message.category for message in messages),
+            "senders": texts(sender.address if sender else None for sender in senders),
+            "marketing": flags(message.message_type in MARKETING for message in messages),
             "reasons": [reason.value for reason in reasons_that_block(lane.priority)],
         },
     )

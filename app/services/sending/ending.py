@@ -37,6 +37,7 @@ class Ending:
         self._messages: dict[int, Claimed] = {}
         self._remarks: dict[int, Event] = {}
         self._since = 0.0
+        self._closed = False
 
     @property
     def waiting(self) -> int:
@@ -62,11 +63,20 @@ class Ending:
         self._messages[message.id] = message
         self._settlements.append(Settlement(message.id, message.tries, decision))
 
-    def settle(self, *, finished: bool = False) -> None:
-        """Write down what was gathered; on Unavailable it stays gathered for the next call."""
-        if not self._settlements and not finished:
+    @property
+    def complete(self) -> bool:
+        """Tell whether there is a decision for every message of the claim."""
+        return len(self._messages) == len(self._claim.messages)
+
+    def settle(self) -> None:
+        """Write down what was gathered, and close the claim with its last message.
+
+        On Unavailable it stays gathered for the next call.
+        """
+        if not self._settlements and (self._closed or not self.complete):
             return
-        changed = self._write(finished)
+        changed = self._write()
+        self._closed = self.complete
         settled, self._settlements = self._settlements, []
         at_once = [s.message for s in settled if s.decision.at_once and s.message in changed]
         if at_once:
@@ -77,19 +87,18 @@ class Ending:
 
         A claim of which messages are missing stays open: stuck-release will look after them.
         """
-        complete = len(self._messages) == len(self._claim.messages)
         give_up_at = time.monotonic() + PATIENCE.total_seconds()
         while True:
             try:
-                self.settle(finished=complete)
+                self.settle()
             except Unavailable as exc:
                 log.warning("settling waits for the database", error=str(exc), waiting=self.waiting)
                 if time.monotonic() > give_up_at or self._tools.stopping.wait(PAUSE.total_seconds()):
                     return False
             else:
-                return complete
+                return self.complete
 
-    def _write(self, finished: bool) -> set[int]:  # noqa: FBT001 — handed through
+    def _write(self) -> set[int]:
         suppressing = [s for s in self._settlements if s.decision.suppress]
         engine = self._tools.engine if suppressing else self._tools.once
         with unavailable_when_down(), engine.begin() as conn:
@@ -99,7 +108,7 @@ class Ending:
                 self._claim.uuid,
                 self._settlements,
                 worker=self._tools.worker,
-                finished=finished,
+                finished=self.complete,
                 source=self._source,
             )
             suppress(conn, self._tools.policy, [self._blame(s) for s in suppressing if s.message in changed])

@@ -4,7 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
@@ -14,7 +14,7 @@ from app.domain.decisions import Decision, decide, put_back
 from app.domain.lanes import Lane
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
-from app.errors import ClaimClosed, Unavailable
+from app.errors import ClaimClosed, Invalid, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse, outcome_of_failure
 from app.gateways.transport import Transport
 from app.limits.breaker import Change
@@ -162,7 +162,7 @@ class ClaimRun:
         envelopes: list[Envelope] = []
         while self._queue and self._queue[0][0] == gateway and len(messages) < size:
             message = self._queue.popleft()[1]
-            envelope = self._envelope(gateway, message)
+            envelope = self._tools.contents.envelope(message)
             if isinstance(envelope, Outcome):
                 self._conclude(gateway, message, envelope)
             else:
@@ -170,24 +170,34 @@ class ClaimRun:
                 envelopes.append(envelope)
         return messages, envelopes
 
-    def _envelope(self, gateway: str, message: Claimed) -> Envelope | Outcome:
-        envelope = self._tools.contents.envelope(message)
-        if isinstance(envelope, Outcome):
-            return envelope
-        missing = self._tools.gateways[gateway].cannot_express(envelope)
-        if missing is None:
-            return envelope
-        return Outcome(
-            kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
-        )
-
     def _build(self, rendered: Sequence[Work]) -> list[tuple[Work, HttpRequest]]:
+        """Make the requests; what a gateway would have to drop from a message goes elsewhere."""
         now = self._tools.now()
+        built: list[tuple[Work, HttpRequest]] = []
+        for number, work in enumerate(rendered):
+            try:
+                built += self._built(work, now)
+            except Unavailable:
+                self._requeue([*(work for work, _ in built), *rendered[number:]])
+                raise
+        return built
+
+    def _built(self, work: Work, now: datetime) -> list[tuple[Work, HttpRequest]]:
+        gateway, messages, envelopes = work
+        vendor = self._tools.gateways[gateway]
         try:
-            return [(work, self._tools.gateways[work[0]].build(work[2], now)) for work in rendered]
-        except Unavailable:
-            self._requeue(rendered)
-            raise
+            return [(work, vendor.build(envelopes, now))]
+        except Invalid:
+            fitting = []
+            for message, envelope in zip(messages, envelopes, strict=True):
+                if missing := vendor.cannot_express(envelope):
+                    self._conclude(gateway, message, _inexpressible(missing))
+                else:
+                    fitting.append((message, envelope))
+        if not fitting:
+            return []
+        work = (gateway, [message for message, _ in fitting], [envelope for _, envelope in fitting])
+        return [(work, vendor.build(work[2], now))]
 
     def _start(self, built: Sequence[tuple[Work, HttpRequest]]) -> list[int]:
         """Mark the messages as started; where that fails they are back in the queue."""
@@ -301,3 +311,10 @@ class ClaimRun:
             self._book.forget()
         elif self._answers:
             self._guarded(lambda: self._book.advance(self._answers, []))
+
+
+def _inexpressible(missing: str) -> Outcome:
+    """Another gateway may be able to say it."""
+    return Outcome(
+        kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
+    )

@@ -1,0 +1,28 @@
+"""Arrays as PostgreSQL spells them, for statements that take thousands of values.
+
+The driver writes an array element by element in Python; joining strings costs a tenth of that. The
+statement names the type: `%(ids)s::bigint[]`.
+"""
+
+from collections.abc import Iterable
+
+
+def numbers(values: Iterable[float]) -> str:
+    """Spell an array of numbers."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def texts(values: Iterable[str | None]) -> str:
+    """Spell an array of texts, or of what text stands for; None is NULL."""
+    return "{" + ",".join(map(_text, values)) + "}"
+
+
+def flags(values: Iterable[bool]) -> str:
+    """Spell an array of booleans."""
+    return "{" + ",".join("t" if value else "f" for value in values) + "}"
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

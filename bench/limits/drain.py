@@ -1,0 +1,147 @@
+"""The bare loop: the same claim, template, bodies, server and settle, and nothing else; one thread."""
+
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import orjson
+import psycopg
+import pycurl
+
+from app.db.sql import statement
+from app.domain.rendering import compile_parts
+from app.queue import PACKAGE
+from bench.fill import HTML, SUBJECT, TEXT
+
+IN_FLIGHT = 64
+
+
+def main() -> None:
+    """Drain the campaign lane once."""
+    database = psycopg.connect(
+        os.environ["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://"), autocommit=True
+    )
+    template = compile_parts(SUBJECT, HTML, TEXT)
+    url = os.environ["POSTAL_URL"] + "/api/v1/send/message"
+    headers = ["Content-Type: application/json", f"X-Server-API-Key: {os.environ['POSTAL_API_KEY']}", "Expect:"]
+    loop = _Loop(url, headers)
+    claim_sql, settle_sql = statement(PACKAGE, "claim"), statement(PACKAGE, "settle")
+    position: tuple[datetime, int] | None = None
+    while True:
+        claim = uuid4()
+        rows = database.execute(claim_sql, _claiming(claim, position)).fetchall()
+        if not rows:
+            return
+        position = max((row[24], row[2]) for row in rows)
+        bodies = [(row[2], row[26], _body(template, row)) for row in rows]
+        database.execute(settle_sql, _settling(claim, loop.send(bodies)))
+
+
+def _claiming(claim: object, position: tuple[datetime, int] | None) -> dict[str, object]:
+    return {
+        "priority": "P3",
+        "channels": ["email"],
+        "claim": claim,
+        "size": 500,
+        "worker": "bare",
+        "lease": timedelta(seconds=300),
+        "channels_at": ["email"] if position else [],
+        "clients_at": [1] if position else [],
+        "times_at": [position[0]] if position else [],
+        "ids_at": [position[1]] if position else [],
+    }
+
+
+def _body(template: object, row: tuple) -> bytes:
+    content = template.render(row[18])
+    return orjson.dumps(
+        {
+            "to": [row[11]],
+            "from": "Bench <bench@example.com>",
+            "subject": content.subject,
+            "plain_body": content.text,
+            "html_body": content.html,
+            "tag": f"{row[3]}_P3_{row[26]}",
+        }
+    )
+
+
+def _settling(claim: object, sent: list[tuple[int, int, str]]) -> dict[str, object]:
+    count = len(sent)
+    ids, tries = [each[0] for each in sent], [each[1] for each in sent]
+    external = [each[2] for each in sent]
+    nothing, nowait = [None] * count, [timedelta(0)] * count
+    return {
+        "priority": "P3",
+        "claim": claim,
+        "worker": "bare",
+        "lease": timedelta(seconds=300),
+        "finished": True,
+        "source": "worker",
+        "ids": ids,
+        "try_numbers": tries,
+        "statuses": ["sent"] * count,
+        "gateways": ["postal"] * count,
+        "external_ids": external,
+        "delays": nowait,
+        "extensions": nowait,
+        "rounds": [0] * count,
+        "tried": [""] * count,
+        "duplicates": [False] * count,
+        "errors": nothing,
+        "error_classes": nothing,
+        "event_ids": ids,
+        "event_types": ["sent"] * count,
+        "event_attempts": tries,
+        "event_gateways": ["postal"] * count,
+        "event_outcomes": ["accepted"] * count,
+        "event_codes": nothing,
+        "event_details": nothing,
+        "event_external_ids": external,
+        "event_data": nothing,
+    }
+
+
+class _Loop:
+    """libcurl as it comes, 64 in flight."""
+
+    def __init__(self, url: str, headers: list[str]) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._free = [self._handle(url, headers) for _ in range(IN_FLIGHT)]
+
+    def _handle(self, url: str, headers: list[str]) -> pycurl.Curl:
+        curl = pycurl.Curl()
+        curl.setopt(pycurl.URL, url)
+        curl.setopt(pycurl.HTTPHEADER, headers)
+        curl.setopt(pycurl.NOSIGNAL, 1)
+        return curl
+
+    def send(self, bodies: list[tuple[int, int, bytes]]) -> list[tuple[int, int, str]]:
+        sent, flying = [], {}
+        waiting = iter(bodies)
+        left = len(bodies)
+        while left:
+            while self._free and (following := next(waiting, None)):
+                curl, answer = self._free.pop(), bytearray()
+                curl.setopt(pycurl.POSTFIELDS, following[2])
+                curl.setopt(pycurl.WRITEFUNCTION, answer.extend)
+                flying[curl] = (following, answer)
+                self._multi.add_handle(curl)
+            self._multi.perform()
+            _, done, failed = self._multi.info_read()
+            assert not failed, failed
+            for curl in done:
+                (message, attempt, _), answer = flying.pop(curl)
+                entries = orjson.loads(answer)["data"]["messages"].values()
+                sent.append((message, attempt, str(next(iter(entries))["id"])))
+                self._multi.remove_handle(curl)
+                self._free.append(curl)
+            left -= len(done)
+            if not done:
+                self._multi.select(0.5)
+        return sent
+
+
+if __name__ == "__main__":
+    sys.exit(main())
