@@ -4,7 +4,7 @@ from flask import Response
 
 from app.api.answers import answer, empty
 from app.api.calls import Call
-from app.api.models.answers import Rendered
+from app.api.models.answers import Rendered, TemplatePage, TemplateState, TemplateVersion, VersionPage
 from app.api.models.rules import (
     Activation,
     DraftPreview,
@@ -17,8 +17,6 @@ from app.api.models.rules import (
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
 from app.domain.vocabulary import Channel
-from app.services.templates import TemplateView, VersionView
-from app.services.views import Page
 
 resource = Resource("templates", "Write templates, look at their versions, try them out, activate them.")
 
@@ -30,7 +28,7 @@ _ONE = "/v1/templates/<channel:channel>/<slug:slug>"
     "/v1/templates",
     scope="templates:read",
     query=Templates,
-    replies={200: Reply("One page; `active` is null here", Page[TemplateView])},
+    replies={200: Reply("One page; `active` is null here", TemplatePage)},
 )
 def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 - A view's signature.
     """List templates."""
@@ -43,7 +41,7 @@ def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 -
     "/v1/templates",
     scope="templates:write",
     body=NewVersion,
-    replies={201: Reply("The new version", VersionView, headers={"Location": "The template"})},
+    replies={201: Reply("The new version", TemplateVersion, headers={"Location": "The template"})},
 )
 def save(app: App, call: Call, body: NewVersion) -> Response:
     """Save a template.
@@ -63,7 +61,7 @@ def save(app: App, call: Call, body: NewVersion) -> Response:
     _ONE,
     scope="templates:read",
     query=InLocale,
-    replies={200: Reply("The template with its active version", TemplateView)},
+    replies={200: Reply("The template with its active version", TemplateState)},
 )
 def look(app: App, call: Call, channel: Channel, slug: str, query: InLocale) -> Response:  # noqa: ARG001 - A view's signature.
     """Look at a template."""
@@ -88,7 +86,7 @@ def retire(app: App, call: Call, channel: Channel, slug: str, query: InLocale) -
     f"{_ONE}/versions",
     scope="templates:read",
     query=Versions,
-    replies={200: Reply("One page, newest first", Page[VersionView])},
+    replies={200: Reply("One page, newest first", VersionPage)},
 )
 def versions(app: App, call: Call, channel: Channel, slug: str, query: Versions) -> Response:  # noqa: ARG001 - A view's signature.
     """List a template's versions."""
@@ -101,7 +99,7 @@ def versions(app: App, call: Call, channel: Channel, slug: str, query: Versions)
     f"{_ONE}/activate",
     scope="templates:write",
     body=Activation,
-    replies={200: Reply("The template as it is now", TemplateView)},
+    replies={200: Reply("The template as it is now", TemplateState)},
 )
 def activate(app: App, call: Call, channel: Channel, slug: str, body: Activation) -> Response:
     """Activate a version.

@@ -1,5 +1,6 @@
 """Answers that are put together here; the others are the services' own views."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +78,7 @@ class GatewayState(Answer):
     success_rate: float | None
     counted_all: bool
     """False where there was more to count than is counted."""
-    last_sent_at: str | None
+    last_sent_at: datetime | None
 
 
 class Gateways(Answer):
@@ -116,6 +117,55 @@ class Rendered(Answer):
     text: str | None
 
 
+class DeclaredVariable(Answer):
+    """What a template declares about one of its variables."""
+
+    name: str
+    type: str
+    required: bool
+    example: Any
+    default: Any
+
+
+class TemplateVersion(Answer):
+    """One saved version of a template, which never changes."""
+
+    version: int
+    subject: str | None
+    body_html: str | None
+    body_text: str | None
+    variables: list[DeclaredVariable]
+    created_by: str
+    created_at: datetime
+    is_active: bool
+
+
+class TemplateState(Answer):
+    """A template with its active version, which is null before the first activation."""
+
+    slug: str
+    channel: Channel
+    locale: str | None
+    name: str
+    description: str
+    is_active: bool
+    active_version: int | None
+    latest_version: int
+    active: TemplateVersion | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class TemplatePage(Answer):
+    items: list[TemplateState]
+    next: str | None
+
+
+class VersionPage(Answer):
+    items: list[TemplateVersion]
+    next: str | None
+
+
 class Check(Answer):
     """One of the things that must be right for the process to be of use."""
 
@@ -148,6 +198,3 @@ class Problem(Answer):
     detail: str | None = None
     errors: list[ProblemFault] | None = None
     request_id: str | None = None
-
-
-Anything = dict[str, Any]

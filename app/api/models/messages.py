@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Base64Bytes, Field
+from pydantic import Field
 
-from app.api.models.base import Address, Body, Id, Locale, Plain, Query, Slug, Time, Word
+from app.api.models.base import Address, Base64, Body, Id, Locale, Plain, Query, Slug, Time, Word
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority, Status
 from app.services.requests import BulkHead, File, Filters, SendRequest
 
@@ -15,8 +15,8 @@ class Attachment(Body):
 
     filename: Word
     content_type: Annotated[str, Field(max_length=255, pattern=r"^[\w.+-]+/[\w.+-]+$")]
-    content: Annotated[Base64Bytes, Field(strict=False)]
-    """The file's bytes in base64."""
+    content: Base64
+    """The file's bytes."""
     content_id: Word | None = None
     """For images that the HTML names as `cid:…`."""
 

@@ -1,0 +1,67 @@
+"""The OpenAPI document is valid, and what the API does is what it says, for whatever one sends."""
+
+import hypothesis
+import pytest
+import schemathesis
+from openapi_spec_validator import validate
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from app.api.application import RESOURCES, create_app
+from app.api.openapi import document
+
+ALL = "tcs_all"
+
+DOCUMENT = document(RESOURCES, None)
+OPERATIONS = [
+    pytest.param(path, method, id=f"{method} {path}")
+    for path, methods in DOCUMENT["paths"].items()
+    for method in methods
+    # Forgery is tested by itself.
+    if not path.startswith("/webhooks/")
+]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    unsupported_method,
+]
+HEADERS = {"Authorization": f"Bearer {ALL}"}
+
+
+def test_the_document_is_valid_openapi_3_1():
+    validate(document(RESOURCES, "https://tocsin.example.com"))
+
+
+def test_every_operation_has_a_summary_and_its_own_id():
+    operations = [operation for resource in RESOURCES for operation in resource.operations]
+    assert all(operation.summary for operation in operations)
+    assert len({operation.name for operation in operations}) == len(operations)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_answers_are_as_the_document_says(app, path, method, mode):
+    operation = schemathesis.openapi.from_wsgi("/openapi.json", create_app(app))[path][method]
+
+    @hypothesis.settings(
+        max_examples=15,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    def answers_well(case):
+        case.call_and_validate(headers=HEADERS, checks=CHECKS)
+
+    answers_well()
