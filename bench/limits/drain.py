@@ -71,7 +71,7 @@ def _settling(claim: object, sent: list[tuple[int, int, str]]) -> dict[str, obje
     count = len(sent)
     ids, tries = [each[0] for each in sent], [each[1] for each in sent]
     external = [each[2] for each in sent]
-    nothing, nowait = [None] * count, [timedelta(0)] * count
+    nothing, nowait = [None] * count, [0.0] * count
     return {
         "priority": "P3",
         "claim": claim,
