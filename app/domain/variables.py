@@ -9,7 +9,7 @@ from typing import Literal
 from app.errors import Fault
 
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
-VariableType = Literal["string", "number", "boolean", "list", "object", "url"]
+VariableType = Literal["any", "string", "number", "boolean", "list", "object", "url"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"loop", "range", "self", "true", "false", "none", "True", "False", "None"})
@@ -37,6 +37,7 @@ def _is_url(value: object) -> bool:
 
 
 _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "any": (lambda _: True, ""),
     "string": (lambda value: isinstance(value, str), "must be a string"),
     "number": (_is_number, "must be a number"),
     "boolean": (lambda value: isinstance(value, bool), "must be true or false"),

@@ -21,7 +21,7 @@ from app.services.field_rules import LONGEST_DATA, json_faults
 from app.services.inflow import Inflow, RowCheck
 from app.services.planning import Plan, plan, require_gateway, shared_columns
 from app.services.requests import BulkHead, Reject, Row
-from app.services.staging import LEASE, Upload, discard, discard_lapsed
+from app.services.staging import LEASE, Upload, discard, discard_lapsed, drop_duplicates
 from app.services.views import BatchAccepted
 from app.settings import Settings
 from app.wake import Wake
@@ -55,7 +55,7 @@ class BulkIntake:
             if not isinstance(begun, Upload):
                 return _replayed(begun, rows, request_hash)
             check = RowCheck(head, the_plan, self._settings.phone_region)
-            accepted = self._all_or_nothing(begun, check, rows, request_hash)
+            accepted = self._all_or_nothing(begun, head, check, rows, request_hash)
         self._wake.batch(the_plan.lane.priority, begun.id)
         return accepted
 
@@ -85,6 +85,7 @@ class BulkIntake:
     def _all_or_nothing(
         self,
         upload: Upload,
+        head: BulkHead,
         check: RowCheck,
         rows: Iterable[Row | Reject],
         request_hash: Callable[[], bytes],
@@ -92,7 +93,7 @@ class BulkIntake:
         try:
             inflow = Inflow(self._engine, upload.id, check)
             inflow.take(rows)
-            return self._finish(upload, inflow, request_hash())
+            return self._finish(upload, head, inflow, request_hash())
         except BaseException:
             # Whatever broke the upload, its key is to be free for the next try. What cannot be
             # removed now is removed when the lease is over.
@@ -100,10 +101,10 @@ class BulkIntake:
                 discard(self._engine, upload.id, alive=True)
             raise
 
-    def _finish(self, upload: Upload, inflow: Inflow, request_hash: bytes) -> BatchAccepted:
+    def _finish(self, upload: Upload, head: BulkHead, inflow: Inflow, request_hash: bytes) -> BatchAccepted:
         if inflow.received == 0:
             raise Invalid.of("recipients", "has not a single row")
-        parameters = {
+        parameters: dict[str, Any] = {
             "batch": upload.id,
             "received": inflow.received,
             "invalid": inflow.invalid,
@@ -114,6 +115,8 @@ class BulkIntake:
             ).decode(),
         }
         with self._engine.begin() as conn:
+            duplicate = 0 if head.allow_duplicates else drop_duplicates(conn, upload.id, head.channel)
+            parameters["duplicate"] = duplicate
             if run(conn, PACKAGE, "finish_upload", parameters).one_or_none() is None:
                 raise Conflict("the upload was given up meanwhile; send it again")
         return BatchAccepted(batch=upload.uuid, received=inflow.received, invalid=inflow.invalid)

@@ -69,6 +69,9 @@ def _expand_slice(engine: sa.Engine, catalog: Catalog, lane: Lane, batch: sa.Row
         "max_attempts": lane.max_attempts,
     }
     with engine.begin() as conn:
+        # A slice lost in a crash of the server is done again; nothing of it can have been sent, since
+        # the commit of a claim writes this one out too.
+        conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
         return run(conn, PACKAGE, "expand_slice", parameters).one_or_none() is not None
 
 

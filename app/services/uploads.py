@@ -7,7 +7,7 @@ makes the whole upload unreadable (no UTF-8, a line beyond all measure, a missin
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -100,26 +100,26 @@ def _ndjson_row(line: int, text: bytes) -> Row | Reject:
 
 
 def _row(line: int, given: Any) -> Row | Reject:
-    if not isinstance(given, Mapping):
+    if type(given) is not dict:
         return Reject(line, 'must be an object, as in {"address": "name@example.com"}')
-    fault = _fault(given)
-    if fault:
-        return Reject(line, fault)
-    return Row(line, given["address"], given.get("id"), given.get("type"), given.get("data"))
+    get: Callable[[str], Any] = given.get
+    row = Row(line, get("address"), get("id"), get("type"), get("data"))
+    fault = _fault(row)
+    if fault is None and given.keys() <= _FIELDS:
+        return row
+    return Reject(line, fault or "only has address, id, type and data; what a template needs goes into data")
 
 
-def _fault(given: Mapping[str, Any]) -> str | None:
-    address, number, kind, data = (given.get(name) for name in ("address", "id", "type", "data"))
-    if not isinstance(address, str):
-        return "address: is missing" if address is None else "address: must be a string"
-    if number is not None and type(number) is not int:
+def _fault(row: Row) -> str | None:
+    """Say what is of the wrong type. Exact types, as JSON has them: a boolean is no number."""
+    if type(row.address) is not str:
+        return "address: is missing" if row.address is None else "address: must be a string"
+    if row.id is not None and type(row.id) is not int:
         return "id: must be a whole number"
-    if kind is not None and not isinstance(kind, str):
+    if row.type is not None and type(row.type) is not str:
         return "type: must be a string"
-    if data is not None and not isinstance(data, dict):
+    if row.data is not None and type(row.data) is not dict:
         return "data: must be an object"
-    if not given.keys() <= _FIELDS:
-        return "has fields beside address, id, type and data; what templates are filled with goes into data"
     return None
 
 

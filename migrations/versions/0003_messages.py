@@ -74,7 +74,6 @@ CREATE TABLE batch_staging (
     data jsonb,
     PRIMARY KEY (batch_id, line)
 );
-CREATE INDEX batch_staging_address_idx ON batch_staging (batch_id, address_hash, line);
 
 CREATE TABLE batch_rejects (
     batch_id bigint NOT NULL,

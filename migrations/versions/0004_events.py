@@ -33,6 +33,7 @@ CREATE TABLE delivery_events (
 ) PARTITION BY RANGE (recorded_at);
 
 CREATE INDEX delivery_events_message_id_idx ON delivery_events (message_id);
+CREATE INDEX delivery_events_recorded_at_idx ON delivery_events USING brin (recorded_at);
 
 CREATE TRIGGER delivery_events_append_only BEFORE UPDATE OR DELETE ON delivery_events
     FOR EACH ROW EXECUTE FUNCTION refuse_change();

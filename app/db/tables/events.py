@@ -38,6 +38,7 @@ delivery_events = Table(
     Column("occurred_at", TIME, nullable=False, server_default=text("now()")),
     Column("recorded_at", TIME, nullable=False, server_default=text("now()")),
     Index("delivery_events_message_id_idx", "message_id"),
+    Index("delivery_events_recorded_at_idx", "recorded_at", postgresql_using="brin"),
 )
 
 event_keys = Table(

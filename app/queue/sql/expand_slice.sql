@@ -1,9 +1,8 @@
 -- Makes messages of a batch's next staged lines, with their events, and counts them, all or nothing.
 --
 -- The batch's row is locked first, and only where it still stands at `at_line`: of two expanders at once
--- the later one finds nothing to do here. Suppressed recipients become messages too. Where an address
--- stands more than once in the whole batch, its first line counts. Gives one row with the new position,
--- or none where there was nothing to do.
+-- the later one finds nothing to do here. Suppressed recipients become messages too. Gives one row with
+-- the new position, or none where there was nothing to do.
 WITH batch AS MATERIALIZED (
     SELECT
         b.*,
@@ -16,23 +15,11 @@ WITH batch AS MATERIALIZED (
 line AS MATERIALIZED (
     SELECT
         s.line, s.address, s.recipient_type, s.recipient_id, s.data,
-        -- A subquery for each row keeps the planner on the index, whatever it believes of the counts.
-        NOT batch.allow_duplicates AND (
-            SELECT true
-            FROM batch_staging AS earlier
-            WHERE earlier.batch_id = %(batch)s AND earlier.address_hash = s.address_hash
-              AND earlier.line < s.line AND k.key = (
-                  CASE batch.channel
-                      WHEN 'email' THEN lower(earlier.address COLLATE "C") COLLATE "default"
-                      ELSE earlier.address END)
-            LIMIT 1
-        ) IS NOT NULL AS is_duplicate,
         (
             SELECT suppressed.reason
             FROM suppressions_of(
                 batch.channel, k.key, batch.community_id, batch.category, %(sender)s::text, %(marketing)s,
                 %(reasons)s::text[]) AS suppressed
-            ORDER BY suppressed.id
             LIMIT 1
         ) AS reason
     FROM batch
@@ -52,7 +39,6 @@ wanted AS MATERIALIZED (
         line.*,
         CASE WHEN reason IS NULL THEN 'pending' ELSE 'suppressed' END AS status
     FROM line
-    WHERE NOT is_duplicate
 ),
 message AS (
     INSERT INTO message_queue (
@@ -88,7 +74,6 @@ flow AS (
 ),
 tally AS (
     SELECT
-        (SELECT count(*) FROM line WHERE is_duplicate) AS duplicate,
         count(*) FILTER (WHERE status = 'pending') AS queued,
         count(*) FILTER (WHERE status = 'suppressed') AS suppressed,
         min(id) AS first_id,
@@ -102,7 +87,6 @@ SET
     queued = b.queued + tally.queued,
     pending = b.pending + tally.queued,
     suppressed = b.suppressed + tally.suppressed,
-    duplicate = b.duplicate + tally.duplicate,
     first_id = least(b.first_id, tally.first_id),
     last_id = greatest(b.last_id, tally.last_id)
 FROM batch

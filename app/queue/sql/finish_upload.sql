@@ -3,7 +3,7 @@ WITH batch AS (
     UPDATE message_batches
     SET
         state = 'accepted', accepted_at = now(), lease_until = NULL,
-        received = %(received)s, invalid = %(invalid)s, last_line = %(last_line)s
+        received = %(received)s, invalid = %(invalid)s, duplicate = %(duplicate)s, last_line = %(last_line)s
     WHERE id = %(batch)s AND state = 'uploading'
     RETURNING client_id, idempotency_key
 ),
