@@ -5,6 +5,9 @@ from datetime import timedelta
 
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 
+# What is a mark against the gateway itself; its other answers show that it is there and well.
+GATEWAYS_FAULT = frozenset({OutcomeClass.TRANSIENT, OutcomeClass.UNKNOWN})
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -13,7 +16,6 @@ class Outcome:
     `code` and `detail` are the gateway's, cut to a sensible length and free of secrets and addresses.
     `retry_after` is the wait that the gateway asked for. `scope` is set for `config` only.
     `opt_out` marks a `recipient` outcome by which the person has unsubscribed from this sender.
-    `counts_as_fault` is what the breaker is told: was this the gateway's fault?
     """
 
     kind: OutcomeClass
@@ -23,8 +25,3 @@ class Outcome:
     retry_after: timedelta | None = None
     scope: ConfigScope | None = None
     opt_out: bool = False
-
-    @property
-    def counts_as_fault(self) -> bool:
-        """Tell whether this is a mark against the gateway itself."""
-        return self.kind in (OutcomeClass.TRANSIENT, OutcomeClass.UNKNOWN)

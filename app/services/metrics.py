@@ -4,14 +4,18 @@ With PROMETHEUS_MULTIPROC_DIR in the environment of the process, all processes' 
 be there before this module is imported.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
 from prometheus_client.registry import REGISTRY
 
-from app.domain.vocabulary import Priority
+from app.domain.vocabulary import OutcomeClass, Priority
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+_SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
+_LONG = (0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 
 _REQUESTS = Counter("tocsin_requests", "Requests answered, by route and class of status", ("route", "status"))
 _ACCEPT = Histogram(
@@ -23,6 +27,25 @@ _ACCEPT = Histogram(
 _WEBHOOKS = Counter(
     "tocsin_webhooks", "Webhooks that came, by gateway and what became of them", ("gateway", "result")
 )
+
+_LATE_JOBS = Counter("tocsin_jobs_late", "Runs of a scheduler's job that started too late", ("job",))
+_FAILED_JOBS = Counter("tocsin_jobs_failed", "Runs of a scheduler's job that failed", ("job",))
+
+_OUTCOMES = Counter(
+    "tocsin_outcomes", "Tries at gateways, by what they came to", ("priority", "gateway", "outcome")
+)
+_GATEWAY = Histogram(
+    "tocsin_gateway_seconds", "From a request to a gateway to its answer", ("gateway",), buckets=_SLOW
+)
+_WAIT = Histogram(
+    "tocsin_wait_seconds",
+    "From when a message was due until it was on the wire",
+    ("priority",),
+    buckets=_LONG,
+)
+_PUT_BACK = Counter("tocsin_put_back", "Messages put back unsent, by reason", ("priority", "reason"))
+_RELEASED = Counter("tocsin_released", "Messages taken from lost workers", ("priority", "ledger"))
+_FACTS = Counter("tocsin_facts", "What gateways told, by what became of it", ("result",))
 
 
 def count_request(route: str, status: int) -> None:
@@ -38,6 +61,48 @@ def observe_accept(priority: Priority, took: timedelta) -> None:
 def count_webhook(gateway: str, result: str) -> None:
     """Count a webhook: accepted, forged or unproven."""
     _WEBHOOKS.labels(gateway, result).inc()
+
+
+def count_outcomes(priority: Priority, gateway: str, outcomes: Mapping[OutcomeClass, int]) -> None:
+    """Count what tries at a gateway came to."""
+    for outcome, count in outcomes.items():
+        _OUTCOMES.labels(priority.value, gateway, outcome.value).inc(count)
+
+
+def observe_gateway(gateway: str, took: timedelta) -> None:
+    """Note how long a gateway took to answer one request."""
+    _GATEWAY.labels(gateway).observe(took.total_seconds())
+
+
+def observe_wait(priority: Priority, waited: timedelta) -> None:
+    """Note how long after it was due a message was on the wire."""
+    _WAIT.labels(priority.value).observe(waited.total_seconds())
+
+
+def count_put_back(priority: Priority, reason: str, count: int) -> None:
+    """Count messages that went back into the queue unsent; `reason` is one of a few words of ours."""
+    _PUT_BACK.labels(priority.value, reason).inc(count)
+
+
+def count_released(priority: Priority, count: int, *, ledger_lost: bool) -> None:
+    """Count messages taken away from a worker that was lost."""
+    _RELEASED.labels(priority.value, "lost" if ledger_lost else "read").inc(count)
+
+
+def count_facts(recorded: int, repeated: int, parked: int) -> None:
+    """Count what gateways told: new, told before, or about a message that is not known yet."""
+    for result, count in (("recorded", recorded), ("repeated", repeated), ("parked", parked)):
+        _FACTS.labels(result).inc(count)
+
+
+def count_late_job(job: str) -> None:
+    """Count a run of a job that started well after its time."""
+    _LATE_JOBS.labels(job).inc()
+
+
+def count_failed_job(job: str) -> None:
+    """Count a run of a job that raised."""
+    _FAILED_JOBS.labels(job).inc()
 
 
 def exposition() -> bytes:

@@ -12,6 +12,7 @@ from app.db.tables import webhook_inbox
 from app.errors import ProofUnavailable
 from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
 from app.queue import PACKAGE
+from app.services.metrics import count_facts
 from app.services.recording.heard import Heard
 from app.services.recording.record import Recorded, record
 from app.services.sending.tools import Tools
@@ -55,6 +56,7 @@ def _attempt(tools: Tools, limit: int) -> int | None:
             _keep_back(tools, rows[0].id, exc)
             return 1
         return None
+    count_facts(result.recorded, result.repeated, result.parked)
     for priority, messages in result.failed_over.items():
         tools.wake.failover(priority, messages)
     return len(rows)

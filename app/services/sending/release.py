@@ -16,6 +16,7 @@ from app.limits.ledger import Reading
 from app.queue import claims
 from app.queue.claims import Claim, Lapsed
 from app.queue.rows import Claimed
+from app.services.metrics import count_released
 from app.services.sending import answers
 from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.ending import Ending
@@ -64,6 +65,7 @@ def _release(tools: Tools, lane: Lane, lapsed: Lapsed) -> int:
     if ending.finish():
         with suppress(Unavailable):
             tools.ledger.forget(lapsed.uuid)
+    count_released(lane.priority, len(messages), ledger_lost=reading is None)
     log.warning(
         "claim released",
         lane=lane.priority.value,

@@ -1,8 +1,9 @@
 """One claim on its way out: check, admit, limit, render, send, settle."""
 
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -12,7 +13,7 @@ import structlog
 from app.db.engine import unavailable_when_down
 from app.domain.decisions import Decision, decide, put_back
 from app.domain.lanes import Lane
-from app.domain.outcomes import Outcome
+from app.domain.outcomes import GATEWAYS_FAULT, Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 from app.errors import ClaimClosed, Invalid, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse, outcome_of_failure
@@ -20,6 +21,7 @@ from app.gateways.transport import Transport
 from app.limits.breaker import Change
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
+from app.services import metrics
 from app.services.health import note_change
 from app.services.sending import answers, checks
 from app.services.sending.allowance import Allowance, allow, give_back
@@ -36,6 +38,8 @@ CHECK_HOLDS = 5.0  # seconds
 SETTLE_SIZE = 500
 SETTLE_WITHIN = 1.0  # seconds
 OUTAGE_WAIT = timedelta(seconds=2)
+# Nothing is started after this, so that the slowest gateway does not make an actor exceed its time.
+LONGEST_RUN = 300.0  # seconds
 
 Work = tuple[str, Sequence[Claimed], Sequence[Envelope]]  # gateway, messages of one request, as rendered
 Reply = HttpResponse | HttpFailure
@@ -57,6 +61,7 @@ class ClaimRun:
         self._allowance = Allowance()
         self._ending = Ending(tools, lane, claim)
         self._checked_at = 0.0
+        self._began = time.monotonic()
         self._leased_until = time.monotonic() + lane.lease.total_seconds()
 
     def run(self) -> None:
@@ -80,18 +85,18 @@ class ClaimRun:
             self._queue.clear()
             log.warning("claim lost", claim=str(self._book.claim), lane=self._lane.priority.value)
         except Unavailable as exc:
-            self._put_back_queue(OUTAGE_WAIT, str(exc))
+            self._put_back_queue(OUTAGE_WAIT, str(exc), why="outage", by_us=False)
         return None
 
     # Before the wire
 
     def _sort_out(self, messages: Sequence[Claimed]) -> None:
         """Queue what may go now, decide about the rest."""
-        now = self._tools.now()
+        now, asked_at = self._tools.now(), time.monotonic()
         self._queue.extend((message.gateway or "", message) for message in messages)
         with unavailable_when_down(), self._tools.once.connect() as conn:
             refused = checks.refused(conn, self._lane, messages, self._tools.contents, now)
-        self._checked_at = time.monotonic()
+        self._checked_at = asked_at
         self._queue.clear()
         self._decide(messages, refused)
         self._assign([message for message in messages if message.id not in refused])
@@ -101,17 +106,19 @@ class ClaimRun:
             assignment = assign(self._tools, self._lane, messages, self._tools.now())
             allowance = allow(self._tools, self._lane.priority, assignment.by_gateway)
         except Unavailable as exc:
-            self._put_back(messages, OUTAGE_WAIT, str(exc))
+            self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
         self._note(assignment.changes)
         self._probes.update(assignment.probes)
         self._ending.remark(assignment.moved)
-        self._allowance = allowance
+        self._allowance.add(allowance)
         self._decide(messages, assignment.refused)
         for gateway, members in assignment.by_gateway.items():
             for message in members:
                 if message.id in allowance.waits:
-                    self._put_back([message], allowance.waits[message.id], "rate limit", gateway=gateway)
+                    self._put_back(
+                        [message], allowance.waits[message.id], "rate limit", why="limit", gateway=gateway
+                    )
                 else:
                     self._queue.append((gateway, message))
 
@@ -121,16 +128,21 @@ class ClaimRun:
 
     def _next(self, free: int) -> list[tuple[Work, HttpRequest]]:
         if not self._queue or not self._may_start():
+            self._start([])
             return []
         built = self._build(self._render(free))
         started = set(self._start(built))
+        self._observe_waits(built)
         return [
             (work, request) for work, request in built if all(message.id in started for message in work[1])
         ]
 
     def _may_start(self) -> bool:
         if self._tools.stopping.is_set():
-            self._put_back_queue(timedelta(0), "the worker was stopped")
+            self._put_back_queue(timedelta(0), "the worker was stopped", why="stopping")
+            return False
+        if time.monotonic() - self._began > LONGEST_RUN:
+            self._put_back_queue(timedelta(0), "the claim took too long", why="slow")
             return False
         if time.monotonic() - self._checked_at > CHECK_HOLDS:
             remaining = [message for _, message in self._queue]
@@ -209,6 +221,12 @@ class ClaimRun:
             self._requeue([work for work, _ in built])
             raise
 
+    def _observe_waits(self, built: Sequence[tuple[Work, HttpRequest]]) -> None:
+        now = self._tools.now()
+        for (_, messages, _), _ in built:
+            for message in messages:
+                metrics.observe_wait(self._lane.priority, now - message.scheduled_for)
+
     def _requeue(self, works: Sequence[Work]) -> None:
         self._queue.extendleft((gateway, message) for gateway, messages, _ in works for message in messages)
 
@@ -216,20 +234,24 @@ class ClaimRun:
 
     def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
         """Read replies, tell the breakers, settle when enough has come together."""
-        good: Counter[str] = Counter()
-        faults: Counter[str] = Counter()
+        kinds: dict[str, Counter[OutcomeClass]] = defaultdict(Counter)
         for (gateway, messages, envelopes), reply in finished:
+            metrics.observe_gateway(gateway, reply.elapsed)
             for message, outcome in zip(messages, self._outcomes(gateway, envelopes, reply), strict=True):
                 self._answers[message.id] = answers.spell(gateway, outcome)
-                (faults if outcome.counts_as_fault else good)[gateway] += 1
+                kinds[gateway][outcome.kind] += 1
                 self._conclude(gateway, message, outcome)
-        self._tell_breakers(good, faults)
+        for gateway, counted in kinds.items():
+            metrics.count_outcomes(self._lane.priority, gateway, counted)
+            self._tell_breaker(gateway, counted)
         if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
             self._guarded(self._settle)
 
     def _settle(self) -> None:
         asked_at = time.monotonic()
         self._ending.settle()
+        # What is settled is of no more use to whoever reads the ledger.
+        self._answers.clear()
         self._leased_until = asked_at + self._lane.lease.total_seconds()
 
     def _outcomes(self, gateway: str, envelopes: Sequence[Envelope], reply: Reply) -> list[Outcome]:
@@ -237,22 +259,27 @@ class ClaimRun:
             return [outcome_of_failure(reply)] * len(envelopes)
         return self._tools.gateways[gateway].read(envelopes, reply)
 
-    def _tell_breakers(self, good: Counter[str], faults: Counter[str]) -> None:
-        for gateway in good.keys() | faults.keys():
-            channel = self._tools.gateways[gateway].channel
-            try:
-                change = self._tools.breakers.record(
-                    channel,
-                    gateway,
-                    good=good[gateway],
-                    faults=faults[gateway],
-                    probes=self._probes.pop(gateway, 0),
-                )
-            except Unavailable:
-                continue
-            self._note([change] if change else [])
-        for gateway in faults:
+    def _tell_breaker(self, gateway: str, kinds: Counter[OutcomeClass]) -> None:
+        faults = sum(count for kind, count in kinds.items() if kind in GATEWAYS_FAULT)
+        probes = self._probes.pop(gateway, 0)
+        try:
+            change = self._tools.breakers.record(
+                self._tools.gateways[gateway].channel,
+                gateway,
+                good=kinds.total() - faults,
+                faults=faults,
+                probes=probes,
+            )
+        except Unavailable:
+            return
+        self._note([change] if change else [])
+        if faults:
             self._reconsider(gateway)
+
+    def _return_probes(self) -> None:
+        """Tell of probes that were admitted and never sent, so that others may try."""
+        for gateway in list(self._probes):
+            self._tell_breaker(gateway, Counter())
 
     def _reconsider(self, gateway: str) -> None:
         """Ask again where the rest shall go: this gateway may just have been found ill."""
@@ -287,26 +314,37 @@ class ClaimRun:
                 self._ending.add(message, decisions[message.id])
 
     def _put_back(
-        self, messages: Sequence[Claimed], wait: timedelta, reason: str, *, gateway: str | None = None
+        self,
+        messages: Sequence[Claimed],
+        wait: timedelta,
+        reason: str,
+        *,
+        why: str,
+        gateway: str | None = None,
+        by_us: bool = True,
     ) -> None:
         now = self._tools.now()
+        metrics.count_put_back(self._lane.priority, why, len(messages))
         for message in messages:
             standing = standing_of(message, gateway or message.gateway or "", ())
-            decision = put_back(standing, self._lane, wait, now, reason=reason)
+            decision = put_back(standing, self._lane, wait, now, reason=reason, by_us=by_us)
             self._ending.add(message, replace(decision, gateway=decision.gateway or None))
 
-    def _put_back_queue(self, wait: timedelta, reason: str) -> None:
+    def _put_back_queue(self, wait: timedelta, reason: str, *, why: str, by_us: bool = True) -> None:
         messages = [message for _, message in self._queue]
         self._queue.clear()
         give_back(self._tools, self._allowance, messages)
-        self._put_back(messages, wait, reason)
+        self._put_back(messages, wait, reason, why=why, by_us=by_us)
 
     def _note(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            note_change(self._tools.engine, change)
+            # All workers know it through Redis; what is on the wire must not suffer from a lost note.
+            with suppress(Unavailable):
+                note_change(self._tools.engine, change)
 
     def _finish(self) -> None:
         """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
+        self._return_probes()
         if self._ending.finish():
             self._book.forget()
         elif self._answers:
