@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from app.errors import Unavailable
 
 # Classes and codes of SQLSTATE that mean "not now": connection lost, starting up or shutting down,
-# out of connections, asked to give up a lock or a statement by a limit of ours.
-_NOT_NOW = ("08", "53", "57P", "57014", "55P03", "25006")
+# out of connections, given up for another's sake (a deadlock), asked to give up a lock or a statement
+# by a limit of ours.
+_NOT_NOW = ("08", "40", "53", "57P", "57014", "55P03", "25006")
 
 
 def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:

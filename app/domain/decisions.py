@@ -78,13 +78,20 @@ def decide(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, chan
 
 
 def put_back(
-    standing: Standing, lane: Lane, delay: timedelta, now: datetime, *, reason: str = ""
+    standing: Standing,
+    lane: Lane,
+    delay: timedelta,
+    now: datetime,
+    *,
+    reason: str = "",
+    by_us: bool = True,
 ) -> Decision:
-    """Decide for a message that we ourselves keep waiting: no attempt is used.
+    """Decide for a message that waits through no fault of its own: no attempt is used.
 
-    In lanes that are not on the clock the wait does not count against the message's time.
+    Where it was throttled or stopped `by_us`, and its lane is not on the clock, the wait does not count
+    against the message's time.
     """
-    extends = timedelta(0) if lane.on_clock else delay
+    extends = delay if by_us and not lane.on_clock else timedelta(0)
     if now + delay >= standing.expires_at + extends:
         return _expired(standing, reason or None, None, ())
     return Decision(
@@ -133,7 +140,7 @@ def _config(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, _ch
         return _fail_over(outcome, standing, following)
     if outcome.scope is ConfigScope.DESTINATION:
         return _failed(outcome, standing)
-    return _wait(outcome, standing, lane, MISCONFIGURED_WAIT, now)
+    return _wait(outcome, standing, lane, MISCONFIGURED_WAIT, now, by_us=False)
 
 
 def _throttle(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, _chance: float) -> Decision:
@@ -144,7 +151,7 @@ def _throttle(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, _
     )
     if impatient and following:
         return _fail_over(outcome, standing, following)
-    return _wait(outcome, standing, lane, wait, now)
+    return _wait(outcome, standing, lane, wait, now, by_us=True)
 
 
 def _transient(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, chance: float) -> Decision:
@@ -223,8 +230,10 @@ def _next_round(outcome: Outcome, standing: Standing, lane: Lane, now: datetime,
     )
 
 
-def _wait(outcome: Outcome, standing: Standing, lane: Lane, wait: timedelta, now: datetime) -> Decision:
-    decision = put_back(standing, lane, wait, now)
+def _wait(
+    outcome: Outcome, standing: Standing, lane: Lane, wait: timedelta, now: datetime, *, by_us: bool
+) -> Decision:
+    decision = put_back(standing, lane, wait, now, by_us=by_us)
     return replace(
         decision,
         tried=(),

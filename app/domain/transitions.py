@@ -37,7 +37,7 @@ _RETRYABLE = frozenset({OutcomeClass.THROTTLE, OutcomeClass.TRANSIENT, OutcomeCl
 # A message that waits, failed, expired or was cancelled may still arrive: by an earlier, unknown try.
 _UNFINISHED = frozenset({Status.PENDING, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
 _ARRIVES_FROM = _UNFINISHED | {Status.PROCESSING, Status.SENT, Status.HELD}
-_SEEN_FROM = frozenset({Status.SENT, Status.HELD})
+_SEEN_FROM = frozenset({Status.PROCESSING, Status.SENT, Status.HELD})
 _BOUNCES_FROM = frozenset({Status.PROCESSING, Status.SENT, Status.DELIVERED, Status.HELD})
 _FAILS_FROM = frozenset({Status.PROCESSING, Status.SENT, Status.HELD})
 
@@ -57,8 +57,9 @@ def _delivered(status: Status, _told: Told) -> Move:
     return Move.DELIVERED if status in _ARRIVES_FROM else Move.NONE
 
 
-def _seen(status: Status, _told: Told) -> Move:
-    return Move.DELIVERED if status in _SEEN_FROM else Move.NONE
+def _seen(status: Status, told: Told) -> Move:
+    proven = status in _SEEN_FROM or (told.unknown and status in _UNFINISHED)
+    return Move.DELIVERED if proven else Move.NONE
 
 
 def _bounced(status: Status, told: Told) -> Move:

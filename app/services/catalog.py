@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from app.db.engine import unavailable_when_down
 from app.db.tables import gateways, message_template_versions, message_templates, rate_limits, senders
 from app.domain.rendering import Compiled, Variable, compile_parts
 from app.domain.routing import POOLS, Needs, Route, chain
 from app.domain.vocabulary import Channel, MessageType
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 
 KEPT = 2.0  # seconds
 
@@ -69,7 +70,10 @@ class LimitRow:
 
 
 class Catalog:
-    """Reference data of one process, at most `KEPT` seconds old."""
+    """Reference data of one process, at most `KEPT` seconds old, older only where the database is down.
+
+    Raises Unavailable where it is down and there is no copy yet.
+    """
 
     def __init__(self, engine: sa.Engine, configured: dict[Channel, tuple[str, ...]]) -> None:
         """Take the gateways that have credentials by channel, in their default order."""
@@ -121,7 +125,13 @@ class Catalog:
         with self._lock:
             at, value = self._kept.get(name, (float("-inf"), None))
             if time.monotonic() - at >= KEPT:
-                value = load()
+                try:
+                    with unavailable_when_down():
+                        value = load()
+                except Unavailable:
+                    # What was true a moment ago will do until the database is back.
+                    if name not in self._kept:
+                        raise
                 self._kept[name] = (time.monotonic(), value)
             return value  # type: ignore[return-value]
 

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql import insert
 
+from app.db.engine import unavailable_when_down
 from app.db.tables import channel_health
 from app.domain.vocabulary import BreakerState
 from app.limits.breaker import Change
@@ -12,7 +13,18 @@ log = structlog.get_logger(__name__)
 
 
 def note_change(engine: sa.Engine, change: Change) -> None:
-    """Write a breaker's change down and say it in one line (ChannelHealthChanged)."""
+    """Say a breaker's change in one line (ChannelHealthChanged) and write it down.
+
+    Raises Unavailable where it cannot be written down.
+    """
+    log.warning(
+        "gateway health changed",
+        channel=change.channel.value,
+        gateway=change.gateway,
+        before=change.before.value,
+        after=change.after.value,
+        reason=change.reason,
+    )
     healthy = change.after is BreakerState.CLOSED
     values = {
         "is_healthy": healthy,
@@ -23,13 +35,5 @@ def note_change(engine: sa.Engine, change: Change) -> None:
     if change.after is BreakerState.OPEN:
         values["last_failure_at"] = change.at
     statement = insert(channel_health).values(channel=change.channel, gateway=change.gateway, **values)
-    with engine.begin() as conn:
+    with unavailable_when_down(), engine.begin() as conn:
         conn.execute(statement.on_conflict_do_update(index_elements=["channel", "gateway"], set_=values))
-    log.warning(
-        "gateway health changed",
-        channel=change.channel.value,
-        gateway=change.gateway,
-        before=change.before.value,
-        after=change.after.value,
-        reason=change.reason,
-    )

@@ -9,6 +9,8 @@
 -- One claim is opened for each gateway among the rows. The largest is the worker's own at once (state
 -- "sending", under the id for which it has opened the ledger); the others wait for whoever takes them over.
 --
+-- Time for which the lane was held back since a message was due does not count against its own.
+--
 -- LIMIT 1 and the array of ids keep the planner on one index each, whatever it believes of the counts.
 WITH flow AS (
     SELECT
@@ -65,6 +67,9 @@ claim AS (
 )
 UPDATE message_queue AS m
 SET status = 'processing', locked_by = claim.uuid, locked_at = now(), tries = m.tries + 1,
+    expires_at = m.expires_at + CASE
+        WHEN EXISTS (SELECT FROM lane_holds AS h WHERE h.priority = %(priority)s)
+        THEN held_time(m.priority, m.channel, m.scheduled_for, now()) ELSE interval '0' END,
     updated_at = now()
 FROM claim
 WHERE m.priority = %(priority)s

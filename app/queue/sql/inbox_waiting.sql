@@ -1,7 +1,7 @@
--- Gives webhooks that nobody has processed yet, in the order they came, and locks them.
+-- Gives webhooks after a given one that nobody has processed yet, in the order they came; locks them.
 SELECT id, gateway, url, headers, body, tries
 FROM webhook_inbox
-WHERE processed_at IS NULL
+WHERE processed_at IS NULL AND id > %(after)s
 ORDER BY id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED

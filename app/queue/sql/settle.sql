@@ -2,7 +2,8 @@
 --
 -- Only the claim that holds a message may change its state, so a worker that lost its lease overwrites
 -- nobody's result. Two exceptions, for the same try only: where a webhook was quicker than we were, the
--- gateway's id is added; and where the try was taken for unknown and held, its acceptance is the proof.
+-- gateway's id is added; and where the try was taken for unknown (and is held, or waits to be made
+-- again), its acceptance is the proof.
 -- The lease is renewed by the way, or the claim closed with its last message. Gives the ids it changed.
 WITH result AS (
     SELECT *
@@ -17,7 +18,7 @@ WITH result AS (
 changed AS (
     UPDATE message_queue AS m
     SET
-        status = CASE WHEN m.status IN ('processing', 'held') THEN r.status ELSE m.status END,
+        status = CASE WHEN m.status IN ('processing', 'held', 'pending') THEN r.status ELSE m.status END,
         locked_by = NULL,
         locked_at = NULL,
         gateway = coalesce(r.gateway, m.gateway),
@@ -36,8 +37,10 @@ changed AS (
     WHERE m.priority = %(priority)s AND m.id = ANY (%(ids)s::bigint[]) AND m.id = r.id
       AND (
           (m.status = 'processing' AND m.locked_by = %(claim)s)
-          OR (r.status = 'sent' AND m.tries = r.try_number AND m.external_id IS NULL
-              AND m.status IN ('held', 'delivered', 'bounced', 'failed'))
+          OR (r.status = 'sent' AND m.tries = r.try_number
+              AND (m.external_id IS NULL OR m.external_id = r.external_id)
+              AND (m.status IN ('held', 'delivered', 'bounced', 'failed')
+                   OR (m.status = 'pending' AND m.sent_at IS NULL)))
       )
     RETURNING m.id
 ),

@@ -1,8 +1,10 @@
 -- Makes a waiting claim the worker's own and gives its messages; gives nothing where somebody has it.
+--
+-- Its first lease counts, not the one of a releaser that is putting its messages back at this moment.
 WITH claim AS (
     UPDATE claims
     SET state = 'sending', worker = %(worker)s, lease_until = now() + %(lease)s
-    WHERE uuid = %(claim)s AND state = 'claimed' AND lease_until > now()
+    WHERE uuid = %(claim)s AND state = 'claimed' AND created_at > now() - %(lease)s
     RETURNING uuid, state
 )
 SELECT

@@ -22,44 +22,54 @@ log = structlog.get_logger(__name__)
 AT_A_TIME = 200
 # A request that could not be processed so often is put aside for people to look at.
 MOST_TRIES = 10
+# What one request can do to its processing, a vendor's surprise in the body included.
+_UNPROCESSABLE = (
+    ProofUnavailable,
+    sa.exc.DBAPIError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+)
 
 
 def process(tools: Tools) -> int:
     """Process what waits in the inbox; returns how many requests that were.
 
-    Where one of many cannot be processed they are taken one by one, so that only that one is kept back.
+    Where one of many cannot be processed they are taken one by one, so that only that one is kept back
+    and tried again the next time.
     """
-    done = 0
+    done, last, singly_until = 0, 0, 0
     while not tools.stopping.is_set():
-        size = _attempt(tools, AT_A_TIME)
-        if size is None:
-            size = sum(_attempt(tools, 1) or 0 for _ in range(AT_A_TIME))
-        if not size:
+        rows, processed = _attempt(tools, last, 1 if last < singly_until else AT_A_TIME)
+        if not rows:
             break
-        done += size
+        if processed or len(rows) == 1:
+            last = rows[-1].id
+            done += processed
+        else:
+            singly_until = rows[-1].id
     return done
 
 
-def _attempt(tools: Tools, limit: int) -> int | None:
-    """Process up to `limit` requests in one transaction; None where that failed."""
+def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]], int]:
+    """Process up to `limit` requests in one transaction; gives them, and how many had their effect."""
     rows: Sequence[sa.Row[Any]] = ()
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
-            rows = run(conn, PACKAGE, "inbox_waiting", {"limit": limit}).all()
+            rows = run(conn, PACKAGE, "inbox_waiting", {"after": after, "limit": limit}).all()
             result = record(conn, tools, [each for row in rows for each in _facts(tools.webhooks, row)])
             _confirm(tools, rows)
             _close(conn, [row.id for row in rows], result)
-    except ProofUnavailable:
-        return 0
-    except (sa.exc.DBAPIError, ValueError, KeyError, TypeError) as exc:
-        if limit == 1:
+    except _UNPROCESSABLE as exc:
+        if len(rows) == 1:
             _keep_back(tools, rows[0].id, exc)
-            return 1
-        return None
+        return rows, 0
     count_facts(result.recorded, result.repeated, result.parked)
     for priority, messages in result.failed_over.items():
         tools.wake.failover(priority, messages)
-    return len(rows)
+    return rows, len(rows)
 
 
 def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -21,6 +22,11 @@ class Allowance:
     waits: dict[int, timedelta] = field(default_factory=dict)
     taken: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
     at: datetime | None = None
+
+    def add(self, later: "Allowance") -> None:
+        """Take in what was taken afterwards for other messages of the same claim."""
+        self.taken.update(later.taken)
+        self.at = later.at or self.at
 
 
 def allow(tools: Tools, priority: Priority, by_gateway: Mapping[str, Sequence[Claimed]]) -> Allowance:
@@ -59,7 +65,9 @@ def give_back(tools: Tools, allowance: Allowance, messages: Iterable[Claimed]) -
             counts[limits] += 1
     if counts and tools.tokens and allowance.at:
         asks = [Ask(limits=limits, count=count) for limits, count in counts.items()]
-        tools.tokens.give_back(asks, allowance.at)
+        # Without Redis they are lost until their window has passed, which only makes us slower.
+        with suppress(Unavailable):
+            tools.tokens.give_back(asks, allowance.at)
 
 
 def _limits(rows: Sequence[LimitRow]) -> dict[str, Limit]:

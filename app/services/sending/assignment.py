@@ -140,7 +140,9 @@ class _Assigning:
         # By chance up to a quarter longer, so that a lane full of waiting messages does not return at once.
         spread = wait * (1 + self._tools.chance() / 4)
         standing = standing_of(message, gateway or message.gateway or "", ())
-        self._result.refused[message.id] = put_back(standing, self._lane, spread, self._now, reason=reason)
+        self._result.refused[message.id] = put_back(
+            standing, self._lane, spread, self._now, reason=reason, by_us=False
+        )
 
     def _admit(self, channel: Channel, gateway: str, wanted: int, *, urgent: bool) -> Admission | None:
         try:
@@ -166,4 +168,6 @@ def _likeness(message: Claimed) -> tuple[object, ...]:
 def _choices(message: Claimed, chain: Sequence[str]) -> list[str]:
     """Order the chain for a message: where it is meant to go, then what it has not tried this round."""
     first = [message.gateway] if message.gateway and message.gateway in chain else []
-    return first + [name for name in chain if name != message.gateway and name not in message.tried]
+    untried = [name for name in chain if name != message.gateway and name not in message.tried]
+    # Where the one it was to go to is gone and all others had their turn, a new round begins.
+    return first + untried or list(chain)

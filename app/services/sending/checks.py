@@ -1,7 +1,7 @@
 """What may not go after all: suppressed meanwhile, or too late."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -28,8 +28,9 @@ def refused(
         message.id: _suppressed(message, reason)
         for message, reason in _blocked(conn, lane, messages, contents)
     }
-    for message in _late(conn, lane, messages, now):
-        decisions.setdefault(message.id, _expired(message))
+    for message in messages:
+        if message.expires_at <= now:
+            decisions.setdefault(message.id, _expired(message))
     return decisions
 
 
@@ -54,20 +55,6 @@ def _blocked(
     )
     by_id = {message.id: message for message in messages}
     return [(by_id[row.id], row.reason) for row in rows]
-
-
-def _late(conn: sa.Connection, lane: Lane, messages: Sequence[Claimed], now: datetime) -> Iterable[Claimed]:
-    late = [message for message in messages if message.expires_at <= now]
-    if lane.on_clock or not late:
-        return late
-    held = {flow: _held(conn, lane, *flow, now) for flow in {(m.channel, m.scheduled_for) for m in late}}
-    return [m for m in late if m.expires_at + held[m.channel, m.scheduled_for] <= now]
-
-
-def _held(conn: sa.Connection, lane: Lane, channel: str, since: datetime, now: datetime) -> timedelta:
-    """Tell how much of the time since then the lane was held back by us."""
-    held = conn.scalar(sa.select(sa.func.held_time(lane.priority.value, channel, since, now)))
-    return held if isinstance(held, timedelta) else timedelta(0)
 
 
 def _suppressed(message: Claimed, reason: str) -> Decision:

@@ -1,0 +1,5 @@
+"""A sending process over real servers."""
+
+from tests.world import gateways, settings, world
+
+__all__ = ["gateways", "settings", "world"]

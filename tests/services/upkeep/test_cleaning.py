@@ -1,0 +1,157 @@
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from app.services.upkeep import cleaning
+from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
+from app.services.upkeep.partitions import ensure_partitions
+
+MONTH = timedelta(days=30)
+OLD = {"updated_at": "now() - interval '31 days'", "created_at": "now() - interval '32 days'"}
+TIMES = {"sent_at": "now()", "delivered_at": "now()"}
+LOCKED = {"locked_by": "gen_random_uuid()", "locked_at": "now()"}
+
+
+@pytest.mark.parametrize(
+    "status", ["sent", "delivered", "bounced", "failed", "expired", "cancelled", "suppressed"]
+)
+def test_a_message_that_rests_is_removed_after_its_time(table, tools, status):
+    table.messages("P3", status=f"'{status}'", **TIMES, **OLD)
+    clean_up(tools, MONTH)
+    assert table.statuses() == {}
+
+
+@pytest.mark.parametrize(("status", "more"), [("pending", {}), ("processing", LOCKED), ("held", {})])
+def test_a_message_on_its_way_is_never_removed(table, tools, status, more):
+    [message] = table.messages("P3", status=f"'{status}'", **OLD, **more)
+    clean_up(tools, MONTH)
+    assert table.statuses() == {message: status}
+
+
+def test_a_message_that_came_to_rest_lately_is_kept(table, tools):
+    [message] = table.messages("P3", status="'failed'", **OLD | {"updated_at": "now() - interval '29 days'"})
+    clean_up(tools, MONTH)
+    assert table.statuses() == {message: "failed"}
+
+
+def test_the_walk_goes_past_old_messages_that_stay(table, tools, monkeypatch):
+    monkeypatch.setattr(cleaning, "AT_A_TIME", 10)
+    table.messages("P1", 25, **OLD)
+    table.messages("P1", 5, status="'failed'", **OLD)
+    assert clean_up(tools, MONTH) == "message_queue 5"
+
+
+def test_every_lane_is_cleaned(table, tools):
+    for priority in ("P0", "P1", "P2", "P3", "P4"):
+        table.messages(priority, status="'failed'", **OLD)
+    clean_up(tools, MONTH)
+    assert table.statuses() == {}
+
+
+def test_it_stops_when_the_process_does(table, tools):
+    table.messages("P1", status="'failed'", **OLD)
+    tools.stopping.set()
+    clean_up(tools, MONTH)
+    assert len(table.statuses()) == 1
+
+
+def test_claims_go_a_day_after_they_were_closed(table, tools):
+    for state, age in (("closed", "25 hours"), ("closed", "23 hours"), ("sending", "25 hours")):
+        table(
+            "INSERT INTO claims (uuid, priority, size, worker, state, lease_until)"
+            " VALUES (gen_random_uuid(), 'P1', 1, %s, %s, now() - %s::interval)",
+            *(age, state, age),
+        )
+    clean_up(tools, MONTH)
+    assert table("SELECT state, worker FROM claims ORDER BY 1") == [
+        ("closed", "23 hours"),
+        ("sending", "25 hours"),
+    ]
+
+
+def test_keys_of_facts_outlive_messages_by_a_week(table, tools):
+    for age in ("38 days", "36 days"):
+        table("INSERT INTO event_keys VALUES (gen_random_uuid(), now() - %s::interval)", age)
+    clean_up(tools, MONTH)
+    assert table.one("SELECT count(*) FROM event_keys") == 1
+
+
+def test_what_a_gateway_told_is_erased_after_retention_and_gone_a_week_later(table, tools):
+    table.inbox(age="38 days", processed=True)
+    erased = table.inbox(age="31 days", processed=True)
+    clean_up(tools, MONTH)
+    assert table("SELECT id, url, headers, body, erased_at IS NOT NULL FROM webhook_inbox") == [
+        (erased, "", {}, None, True)
+    ]
+
+
+def test_a_webhook_that_nobody_processed_is_kept_as_it_came(table, tools):
+    table.inbox(age="99 days")
+    clean_up(tools, MONTH)
+    assert table("SELECT body FROM webhook_inbox") == [(b"body",)]
+
+
+def finished_batch(table, age="31 days"):
+    batch = table.batch(state="finished")
+    table("UPDATE message_batches SET finished_at = now() - %s::interval WHERE id = %s", age, batch)
+    table("INSERT INTO batch_rejects VALUES (%s, 1, 'bad')", batch)
+    return batch
+
+
+def test_an_old_batch_goes_with_its_rejects_once_no_message_of_it_is_left(table, tools):
+    finished_batch(table)
+    clean_up(tools, MONTH)
+    assert table.one("SELECT count(*) FROM message_batches") == 0
+    assert table.one("SELECT count(*) FROM batch_rejects") == 0
+
+
+def test_a_batch_with_a_message_stays(table, tools):
+    batch = finished_batch(table)
+    table.messages("P2", batch_id=str(batch))
+    clean_up(tools, MONTH)
+    assert table("SELECT id FROM message_batches") == [(batch,)]
+
+
+def test_young_and_unfinished_batches_stay(table, tools):
+    finished_batch(table, age="29 days")
+    table.batch(state="expanded")
+    clean_up(tools, MONTH)
+    assert table.one("SELECT count(*) FROM message_batches") == 2
+
+
+def test_idempotency_keys_go_when_their_time_is_over(table, tools):
+    table(
+        "INSERT INTO idempotency_keys (client_id, key, request_hash, state, expires_at)"
+        " VALUES (1, 'old', '', 'in_flight', now() - interval '1 s'),"
+        " (1, 'new', '', 'in_flight', now() + interval '1 h')"
+    )
+    clean_up(tools, MONTH)
+    assert table("SELECT key FROM idempotency_keys") == [("new",)]
+
+
+def test_parked_facts_are_dropped_after_a_week(table, tools):
+    for age in ("8 days", "6 days"):
+        table(
+            "INSERT INTO parked_events (gateway, fact, recorded_at)"
+            " VALUES ('postal', '{}', now() - %s::interval)",
+            age,
+        )
+    assert drop_parked(tools) == 1
+
+
+def test_runs_of_frequent_jobs_are_forgotten_after_an_hour_and_others_are_not(table, tools):
+    for job, age in (("often", "61 minutes"), ("often", "59 minutes"), ("seldom", "61 minutes")):
+        table("INSERT INTO job_runs (job, slot, holder) VALUES (%s, now() - %s::interval, 'h')", job, age)
+    assert forget_runs(tools, ["often"]) == 1
+    assert table("SELECT job FROM job_runs ORDER BY 1") == [("often",), ("seldom",)]
+
+
+def test_partitions_that_are_missing_are_made_as_the_application(table, tools, owner_url):
+    assert ensure_partitions(tools) == 0
+    last = table.one(
+        "SELECT max(relname) FROM pg_class WHERE relname ~ '^delivery_events_y....m..$' AND relkind = 'r'"
+    )
+    with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute(f"DROP TABLE {last}")
+    assert ensure_partitions(tools) == 1
