@@ -1,0 +1,117 @@
+"""The jobs: what is done how often. Each starts an actor or runs a short statement."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import groupby
+
+from app.domain.lanes import Lane
+from app.domain.vocabulary import Priority
+from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_deltas
+from app.services.sending.gate import note_holds
+from app.services.sending.tools import Tools
+from app.services.upkeep import incoming
+from app.services.upkeep.breakers import restore_breakers
+from app.services.upkeep.bulk import Stalls
+from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
+from app.services.upkeep.counting import save_counts
+from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
+from app.services.upkeep.expiring import Expiry
+from app.services.upkeep.holding import review_held
+from app.services.upkeep.leases import wake_releases
+from app.services.upkeep.missed import suppress_missed
+from app.services.upkeep.partitions import ensure_partitions
+from app.settings import Settings
+
+# Slots are counted from here, so that every scheduler cuts time in the same places.
+ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)
+
+# Runs of jobs that are more frequent than this are nobody's history.
+SELDOM = timedelta(minutes=30)
+
+_SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """Something to do once in each slot of length `every`; slots begin at `offset` past ORIGIN.
+
+    `run` gives what it came to, in a word or a number, and nothing where it did nothing. `urgent` jobs have
+    threads of their own.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[Tools], object]
+    offset: timedelta = timedelta(0)
+    urgent: bool = False
+
+    def slot(self, now: datetime) -> datetime:
+        """Give the beginning of the slot that `now` is in."""
+        begin = ORIGIN + self.offset
+        return begin + (now - begin) // self.every * self.every
+
+
+def jobs_of(settings: Settings) -> tuple[Job, ...]:
+    """List every job. What they remember from run to run is new in each list."""
+    jobs = (*_sending_jobs(settings.lanes), *_recording_jobs(), *_keeping_jobs(settings))
+    frequent = tuple(job.name for job in jobs if job.every < SELDOM)
+    forget = Job(name="forget runs", every=10 * _MINUTE, run=partial(forget_runs, frequent=frequent))
+    return (*jobs, forget)
+
+
+def _sending_jobs(lanes: Mapping[Priority, Lane]) -> list[Job]:
+    return [
+        Job(name="dispatch urgent", every=_SECOND, run=dispatch_urgent, urgent=True),
+        *_release_jobs(lanes),
+        Job(name="dispatch", every=10 * _SECOND, run=dispatch),
+        Job(name="note holds", every=10 * _SECOND, run=note_holds),
+        Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
+        Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
+    ]
+
+
+def _release_jobs(lanes: Mapping[Priority, Lane]) -> list[Job]:
+    """Make one job for all lanes whose lapsed claims are looked for equally often."""
+    by_pace = sorted((lanes[priority] for priority in ORDER), key=lambda lane: lane.released_every)
+    return [
+        Job(
+            name=f"release every {every.total_seconds():g} s",
+            every=every,
+            run=partial(wake_releases, priorities=[lane.priority for lane in group]),
+            urgent=every <= _SECOND,
+        )
+        for every, group in groupby(by_pace, key=lambda lane: lane.released_every)
+    ]
+
+
+def _recording_jobs() -> list[Job]:
+    return [
+        Job(name="fold batch counts", every=_SECOND, run=_fold_counts),
+        Job(name="wake batches", every=5 * _SECOND, run=Stalls().wake),
+        Job(name="wake inbox", every=5 * _SECOND, run=incoming.wake_inbox),
+        Job(name="wake parked", every=10 * _SECOND, run=incoming.wake_parked),
+        Job(name="missed suppressions", every=15 * _MINUTE, run=suppress_missed),
+    ]
+
+
+def _keeping_jobs(settings: Settings) -> list[Job]:
+    held = partial(review_held, held_for=timedelta(hours=settings.held_hours), then=settings.held_then)
+    clean = partial(clean_up, retention=timedelta(days=settings.retention_days))
+    return [
+        Job(name="review held", every=_MINUTE, run=held),
+        Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
+        Job(name="rate counters", every=5 * _MINUTE, run=save_counts),
+        Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
+        Job(name="event partitions", every=_DAY, run=ensure_partitions),
+        Job(name="clean up", every=_DAY, offset=timedelta(hours=4), run=clean),
+    ]
+
+
+def _fold_counts(tools: Tools) -> int:
+    return fold_batch_deltas(tools.engine)
+
+
+def _discard_uploads(tools: Tools) -> int:
+    return discard_abandoned_uploads(tools.engine)
