@@ -1,6 +1,6 @@
 """The Flask application: every resource, one error handler."""
 
-from typing import Any
+from functools import partial
 
 import structlog
 from flask import Flask, Response, request
@@ -8,6 +8,7 @@ from flask import Flask, Response, request
 from app import logs
 from app.api import (
     batches,
+    bodies,
     bulk,
     docs,
     health,
@@ -19,7 +20,7 @@ from app.api import (
     templates,
     webhooks,
 )
-from app.api.calls import REQUEST_ID, Edge
+from app.api.calls import CLIENT, REQUEST_ID, Edge
 from app.api.dispatch import blueprint
 from app.api.observing import Observed
 from app.api.paths import CONVERTERS
@@ -53,7 +54,7 @@ def create_app(app: App) -> Flask:
     for resource in RESOURCES:
         flask.register_blueprint(blueprint(app, edge, resource))
     flask.register_blueprint(docs.blueprint(RESOURCES, app.settings.public_base_url))
-    flask.register_error_handler(Exception, _answer)
+    flask.register_error_handler(Exception, partial(_answer, edge))
     flask.wsgi_app = Observed(flask.wsgi_app)  # type: ignore[method-assign]
     return flask
 
@@ -66,8 +67,12 @@ def for_this_process(settings: Settings) -> Flask:
     return create_app(build(settings, "web", connections=connections))
 
 
-def _answer(error: Exception) -> Response:
-    request_id: Any = request.environ.get(REQUEST_ID)
-    if problems.kind_of(error) is problems.INTERNAL:
+def _answer(edge: Edge, error: Exception) -> Response:
+    environ = request.environ
+    kind = problems.kind_of(error)
+    if kind is problems.INTERNAL:
         log.error("unexpected error", exc_info=error)
-    return problems.answer(error, request_id)
+    # Strangers' bodies are not worth a thread, and who was sent away for being too many gets none either.
+    if CLIENT in environ and kind is not problems.BUSY:
+        bodies.drain(environ, edge.patience, kind)
+    return problems.answer(error, environ[REQUEST_ID])

@@ -1,28 +1,33 @@
 """Reading request bodies: bounded, within a time, and complete or not at all."""
 
+import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import IO, Any, cast
 
 from werkzeug.exceptions import BadRequest, LengthRequired, UnsupportedMediaType
 
+from app.api.problems import Kind
 from app.api.server import CUT, Patience
 from app.errors import TooLarge
 
 WHOLE_WITHIN = timedelta(seconds=10)
 # A read returns when a chunk is full, so this asks an upload for two kilobytes a second.
 CHUNK_WITHIN = timedelta(seconds=30)
+DRAINED_WITHIN = timedelta(seconds=2)
 CHUNK = 64 * 1024
 LARGEST_UPLOAD = 4 * 1024**3
 # Lists of recipients shrink to a tenth; what grows more than this is made to grow.
 _STEEPEST = 200
 _FREE = 4 * 1024**2
+_DRAINED = 32 * 1024**2
+_BEGUN = "tocsin.begun"
 _GZIP = 31
 _PART = 4 * CHUNK
 _NO_BODY = b""
 
-Environ = Mapping[str, Any]
+Environ = dict[str, Any]
 
 
 def media_type(environ: Environ) -> str:
@@ -75,6 +80,23 @@ def require_plain(environ: Environ) -> None:
         raise UnsupportedMediaType("Content-Encoding is taken for uploads only.")
 
 
+def drain(environ: Environ, patience: Patience, kind: Kind) -> None:
+    """Take the rest of a body that nobody wants, so that its sender gets to read the answer.
+
+    A connection that is closed with unread bytes is reset, and many clients then show the reset alone.
+    Bodies beyond all measure are not taken, nor those that have not begun because their sender waits to
+    be asked for them.
+    """
+    waits = "100-continue" in environ.get("HTTP_EXPECT", "").lower() and not environ.get(_BEGUN)
+    if waits or (_length(environ) is None and "HTTP_TRANSFER_ENCODING" not in environ):
+        return
+    deadline = time.monotonic() + DRAINED_WITHIN.total_seconds()
+    with patience.wait(DRAINED_WITHIN, environ.get(CUT), kind):
+        for _ in range(_DRAINED // CHUNK):
+            if not environ["wsgi.input"].read(CHUNK) or time.monotonic() > deadline:
+                return
+
+
 def _length(environ: Environ) -> int | None:
     text = environ.get("CONTENT_LENGTH") or ""
     return int(text) if text.isdecimal() and text.isascii() else None
@@ -99,6 +121,7 @@ def _raw(environ: Environ, patience: Patience, digest: Callable[[bytes], object]
 
 def _read(environ: Environ, size: int, within: timedelta, patience: Patience) -> bytes:
     stream = cast("IO[bytes]", environ["wsgi.input"])
+    environ[_BEGUN] = True
     with patience.wait(within, environ.get(CUT)):
         return stream.read(size)
 

@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-from werkzeug.routing import BaseConverter, IntegerConverter, ValidationError
+from werkzeug.routing import BaseConverter
 from werkzeug.routing.converters import UUIDConverter
 
 from app.domain.vocabulary import Channel
 
-_LARGEST_ID = 2**63 - 1
+_LARGEST_ID = 10**18 - 1
 _PART = re.compile(r"<(?:(\w+):)?(\w+)>")
 
 
@@ -21,21 +21,19 @@ class SlugConverter(BaseConverter):
 class ChannelConverter(BaseConverter):
     """One of our channels."""
 
+    regex = "|".join(Channel)
+
     def to_python(self, value: str) -> Channel:
-        try:
-            return Channel(value)
-        except ValueError as exc:
-            raise ValidationError from exc
+        return Channel(value)
 
 
-class IdConverter(IntegerConverter):
-    """A row's number, as large as the database's largest."""
+class IdConverter(BaseConverter):
+    """A row's number, of no more digits than the database takes."""
 
-    def to_python(self, value: str) -> Any:
-        number = super().to_python(value)
-        if number > _LARGEST_ID:
-            raise ValidationError
-        return number
+    regex = r"[0-9]{1,18}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
 
 
 CONVERTERS: dict[str, type[BaseConverter]] = {

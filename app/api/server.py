@@ -24,10 +24,13 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 
 from app.api import problems
+from app.api.problems import Kind
 from app.settings import Settings
 
 CUT = "tocsin.cut"
-_EVERY = timedelta(seconds=1)
+Cut = Callable[[Kind], None]
+
+_EVERY = timedelta(seconds=0.25)
 _TO_STOP = timedelta(seconds=5)
 _HEADERS_WITHIN = timedelta(seconds=10)
 _LONGEST_HEAD = 64 * 1024
@@ -86,17 +89,17 @@ class Patience:
     """Ends requests whose bodies are waited for longer than their time."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._waiting: dict[int, tuple[float, Cut, Kind]] = {}
         threading.Thread(target=self._watch, name="patience", daemon=True).start()
 
     @contextmanager
-    def wait(self, longest: timedelta, cut: Callable[[], None] | None) -> Iterator[None]:
-        """Call `cut` once the block has run longer than `longest`; it may run twice for one block."""
+    def wait(self, longest: timedelta, cut: Cut | None, kind: Kind = problems.TIMED_OUT) -> Iterator[None]:
+        """Have the request answered with `kind` once the block has run longer than `longest`."""
         if cut is None:
             yield
             return
         thread = threading.get_ident()
-        self._waiting[thread] = (time.monotonic() + longest.total_seconds(), cut)
+        self._waiting[thread] = (time.monotonic() + longest.total_seconds(), cut, kind)
         try:
             yield
         finally:
@@ -106,9 +109,9 @@ class Patience:
         while True:
             time.sleep(_EVERY.total_seconds())
             now = time.monotonic()
-            for until, cut in list(self._waiting.values()):
+            for until, cut, kind in list(self._waiting.values()):
                 if until < now:
-                    cut()
+                    cut(kind)
 
 
 def serve(make: Callable[[], WSGIApplication], settings: Settings, *, threads: int) -> None:
@@ -163,7 +166,7 @@ def _adapter(
     return handle
 
 
-def _cut(exchange: _Exchange) -> None:
+def _cut(exchange: _Exchange, kind: Kind) -> None:
     headers = [("content-type", problems.MEDIA_TYPE), ("connection", "close"), ("server", "")]
-    body = problems.content(problems.TIMED_OUT, problems.TIMED_OUT.advice, None)
-    exchange.response_bytes(problems.TIMED_OUT.status, headers, orjson.dumps(body))
+    body = problems.content(kind, kind.advice, None)
+    exchange.response_bytes(kind.status, headers, orjson.dumps(body))

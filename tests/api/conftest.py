@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,15 +13,12 @@ from werkzeug.test import TestResponse
 from app import settings as config
 from app.api.application import create_app
 from app.bootstrap import App, build
-from app.db.tables import api_clients, senders
-from app.domain.callers import SCOPES, Caller
-from app.errors import Unauthenticated
-from app.services.keys import Known
+from app.db.tables import senders
+from app.domain.callers import SCOPES
+from app.services.audit import Who
+from app.services.keys import create_client, create_key
 
-ALL = "tcs_all"
-READER = "tcs_reader"
-SENDER = "tcs_sender"
-SLOW_DOWN = "tcs_slow_down"
+TESTS = Who(actor="tests")
 
 MESSAGE = {
     "channel": "email",
@@ -49,29 +46,17 @@ HEAD = {
 
 
 @dataclass(frozen=True)
-class Keys:
-    """Keys that are known by heart, in place of the table."""
-
-    known: Mapping[str, Known]
-
-    def authenticate(self, presented: str, *, address: str | None = None) -> Known:
-        if presented not in self.known:
-            raise Unauthenticated("the key is unknown")
-        return self.known[presented]
-
-
-@dataclass(frozen=True)
 class Api:
     """Speaks JSON to the application with one key."""
 
     client: FlaskClient
-    key: str | None = ALL
-    headers: dict[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str]
+    name: str | None = "everything"
 
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
-        headers = {**self.headers, **options.pop("headers", {})}
-        if self.key:
-            headers.setdefault("Authorization", f"Bearer {self.key}")
+        headers = dict(options.pop("headers", {}))
+        if self.name:
+            headers.setdefault("Authorization", f"Bearer {self.keys[self.name]}")
         return self.client.open(path, method=method, headers=headers, **options)
 
     def get(self, path: str, **options: Any) -> TestResponse:
@@ -92,8 +77,8 @@ class Api:
         )
         return self.call("POST", path, data=body, content_type="application/x-ndjson", **options)
 
-    def as_key(self, key: str | None) -> "Api":
-        return Api(self.client, key, self.headers)
+    def as_key(self, name: str | None) -> "Api":
+        return Api(self.client, self.keys, name)
 
 
 @pytest.fixture
@@ -124,7 +109,8 @@ def settings(database_url, redis_url) -> config.Settings:
 @pytest.fixture
 def app(settings) -> Iterator[App]:
     app = build(settings, "test")
-    app.__dict__["authenticator"] = Keys(_keys(app.engine))
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(senders).values(SENDER_ROW))
     yield app
     app.engine.dispose()
     app.redis.close()
@@ -132,27 +118,23 @@ def app(settings) -> Iterator[App]:
 
 
 @pytest.fixture
-def api(app) -> Api:
-    return Api(create_app(app).test_client())
-
-
-def _keys(engine: sa.Engine) -> dict[str, Known]:
-    with engine.begin() as conn:
-        conn.execute(sa.insert(senders).values(SENDER_ROW))
-        rows = conn.execute(
-            sa.insert(api_clients)
-            .values([{"name": "everything"}, {"name": "other"}])
-            .returning(api_clients.c.id)
-        )
-        own, other = (row.id for row in rows)
+def keys(app) -> dict[str, str]:
+    """Keys by name: one that may do everything, others of the same client, one of another client."""
+    for client in ("own", "other"):
+        create_client(app.engine, TESTS, client)
+    wanted = {
+        "everything": ("own", SCOPES, {}),
+        "reader": ("own", ["messages:read"], {}),
+        "sender": ("other", ["messages:send", "messages:read"], {}),
+        "slowed": ("own", ["messages:read"], {"max_per_minute": 2}),
+        "elsewhere": ("own", ["messages:read"], {"allowed_addresses": ["192.0.2.0/24"]}),
+    }
     return {
-        ALL: _known(own, 1, SCOPES),
-        READER: _known(own, 2, ["messages:read"]),
-        SENDER: _known(other, 3, ["messages:send", "messages:read"]),
-        SLOW_DOWN: _known(own, 4, SCOPES, max_per_minute=2),
+        name: create_key(app.engine, TESTS, client, name, scopes, **more)[1]
+        for name, (client, scopes, more) in wanted.items()
     }
 
 
-def _known(client_id: int, key_id: int, scopes: Any, max_per_minute: int | None = None) -> Known:
-    caller = Caller(client_id=client_id, key_id=key_id, name=f"key{key_id}", scopes=frozenset(scopes))
-    return Known(caller=caller, max_per_minute=max_per_minute)
+@pytest.fixture
+def api(app, keys) -> Api:
+    return Api(create_app(app).test_client(), keys)

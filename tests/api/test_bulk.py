@@ -236,7 +236,7 @@ def test_a_batch_is_cancelled(api, head):
 
 def test_batches_of_another_client_are_not_there(api, head):
     path = api.ndjson(head, *ROWS).headers["Location"]
-    other = api.as_key("tcs_sender")
+    other = api.as_key("sender")
     assert other.get(path).status_code == 404
     assert other.get(f"{path}/rejects").status_code == 404
     assert other.delete(path).status_code == 404

@@ -225,14 +225,14 @@ def test_a_body_of_20_mb_is_413(api):
 
 def test_p0_needs_its_scope(api, message):
     emergency = message | {"priority": "P0", "message_type": "emergency"}
-    answer = api.as_key("tcs_sender").post("/v1/messages", emergency)
+    answer = api.as_key("sender").post("/v1/messages", emergency)
     assert answer.status_code == 403
     assert "messages:p0" in answer.json["detail"]
     assert api.post("/v1/messages", emergency).status_code == 202
 
 
 def test_another_priority_than_the_types_needs_its_scope(api, message):
-    answer = api.as_key("tcs_sender").post("/v1/messages", message | {"priority": "P1"})
+    answer = api.as_key("sender").post("/v1/messages", message | {"priority": "P1"})
     assert answer.status_code == 403
     assert "messages:priority" in answer.json["detail"]
 
@@ -253,7 +253,7 @@ def test_a_pending_message_is_cancelled_once(api, message):
 
 def test_messages_of_another_client_are_not_there(api, message):
     path = api.post("/v1/messages", message).headers["Location"]
-    other = api.as_key("tcs_sender")
+    other = api.as_key("sender")
     assert other.get(path).status_code == 404
     assert other.delete(path).status_code == 404
     assert other.get("/v1/messages").json["items"] == []
@@ -305,9 +305,7 @@ def test_only_what_callers_can_know_may_be_reported(api, message):
 
 def same_key(app, key):
     with app.engine.connect() as conn:
-        client = conn.execute(
-            sa.select(api_clients.c.id).where(api_clients.c.name == "everything")
-        ).scalar_one()
+        client = conn.execute(sa.select(api_clients.c.id).where(api_clients.c.name == "own")).scalar_one()
     return {
         "client_id": client,
         "key": key,

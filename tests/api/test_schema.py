@@ -17,13 +17,14 @@ from schemathesis.specs.openapi.checks import (
 from app.api.application import RESOURCES, create_app
 from app.api.openapi import document
 
-ALL = "tcs_all"
-
 DOCUMENT = document(RESOURCES, None)
 OPERATIONS = [
-    pytest.param(path, method, id=f"{method} {path}")
+    pytest.param(path, method, mode, id=f"{mode.value} {method} {path}")
     for path, methods in DOCUMENT["paths"].items()
-    for method in methods
+    for method, details in methods.items()
+    for mode in GenerationMode
+    # Where nothing is taken, nothing can be wrong.
+    if mode.is_positive or details["parameters"] or "requestBody" in details
     # Forgery is tested by itself.
     if not path.startswith("/webhooks/")
 ]
@@ -32,10 +33,8 @@ CHECKS = [
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
-    negative_data_rejection,
     unsupported_method,
 ]
-HEADERS = {"Authorization": f"Bearer {ALL}"}
 
 
 def test_the_document_is_valid_openapi_3_1():
@@ -48,10 +47,12 @@ def test_every_operation_has_a_summary_and_its_own_id():
     assert len({operation.name for operation in operations}) == len(operations)
 
 
-@pytest.mark.parametrize("mode", list(GenerationMode))
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_answers_are_as_the_document_says(app, path, method, mode):
+@pytest.mark.parametrize(("path", "method", "mode"), OPERATIONS)
+def test_answers_are_as_the_document_says(app, keys, path, method, mode):
     operation = schemathesis.openapi.from_wsgi("/openapi.json", create_app(app))[path][method]
+
+    # A query that is wrong may be right again once it is spelled in an address, a body not.
+    checks = [*CHECKS, negative_data_rejection] if operation.body else CHECKS
 
     @hypothesis.settings(
         max_examples=15,
@@ -62,6 +63,6 @@ def test_answers_are_as_the_document_says(app, path, method, mode):
     )
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def answers_well(case):
-        case.call_and_validate(headers=HEADERS, checks=CHECKS)
+        case.call_and_validate(headers={"Authorization": f"Bearer {keys['everything']}"}, checks=checks)
 
     answers_well()

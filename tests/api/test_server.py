@@ -1,0 +1,232 @@
+"""The web process as it runs: granian, real sockets, clients that are slow, cut off or rude."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.db.tables import batch_staging, idempotency_keys, message_batches
+
+# The real limits are longer than a test should take.
+IMPATIENT = """
+from datetime import timedelta
+from app.api import bodies
+bodies.WHOLE_WITHIN = bodies.CHUNK_WITHIN = bodies.DRAINED_WITHIN = timedelta(seconds=0.5)
+from app.cli.web import web
+web()
+"""
+
+
+@dataclass(frozen=True)
+class Web:
+    """A running web process."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    key: str
+
+    def connect(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=15)
+
+    def post(self, path, body, content_type="application/json", **headers):
+        with closing(self.connect()) as connection:
+            connection.request("POST", path, body, self.headers(content_type, **headers))
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+
+    def headers(self, content_type="application/json", **more):
+        own = {"Authorization": f"Bearer {self.key}", "Content-Type": content_type}
+        return own | {name.replace("_", "-"): value for name, value in more.items()}
+
+    @contextmanager
+    def raw(self, text):
+        """Send what stands there to the byte, and keep the connection."""
+        with closing(socket.create_connection(("127.0.0.1", self.port), timeout=15)) as connection:
+            connection.sendall(text.replace("KEY", self.key).replace("\n", "\r\n").encode())
+            yield connection
+
+    @property
+    def serving(self):
+        """The process that granian started, which does the work."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
+
+@pytest.fixture
+def web(settings, keys):
+    port = free_port()
+    environment = {
+        **os.environ,
+        "DATABASE_URL": settings.database_url,
+        "REDIS_URL": settings.redis_url,
+        "POSTAL_URL": settings.postal_url,
+        "POSTAL_API_KEY": "secret",
+        "PORT": str(port),
+        "MAX_SINGLE_BODY_BYTES": "65536",
+    }
+    with subprocess.Popen([sys.executable, "-c", IMPATIENT], env=environment) as process:
+        web = Web(port, process, keys["everything"])
+        try:
+            wait_until(lambda: answers(web))
+            yield web
+        finally:
+            process.kill()
+            wait_until(lambda: not answers(web))
+
+
+def test_two_requests_go_over_one_connection(web, message):
+    with closing(web.connect()) as connection:
+        for _ in range(2):
+            connection.request("POST", "/v1/messages", json.dumps(message), web.headers())
+            response = connection.getresponse()
+            response.read()
+            assert response.status == 202
+
+
+def test_a_body_that_does_not_come_is_408_and_others_are_served_meanwhile(web, message):
+    head = "POST /v1/messages HTTP/1.1\nHost: x\nAuthorization: Bearer KEY\nContent-Type: application/json\n"
+    with web.raw(f"{head}Content-Length: 100\n\n{{") as connection:
+        assert web.post("/v1/messages", json.dumps(message))[0] == 202
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+
+
+def test_a_chunked_body_without_its_end_is_not_accepted(web, app, head):
+    first = json.dumps(head) + "\n"
+    start = (
+        "POST /v1/messages/bulk HTTP/1.1\nHost: x\nAuthorization: Bearer KEY\nTransfer-Encoding: chunked\n"
+    )
+    with web.raw(f"{start}Content-Type: application/x-ndjson\n\n{len(first):x}\n") as connection:
+        connection.sendall(first.encode() + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 411")
+    assert nothing_is_left(app)
+
+
+def test_an_upload_cut_at_half_leaves_nothing_and_goes_through_with_the_same_key(web, app, head):
+    body = ndjson(head, 20_000)
+    request = (
+        "POST /v1/messages/bulk HTTP/1.1\nHost: x\nAuthorization: Bearer KEY\nIdempotency-Key: news\n"
+        f"Content-Type: application/x-ndjson\nContent-Length: {len(body)}\n\n"
+    )
+    with web.raw(request) as connection:
+        connection.sendall(body[: len(body) // 2])
+    answers = []
+
+    def taken():
+        answers.append(web.post("/v1/messages/bulk", body, "application/x-ndjson", Idempotency_Key="news"))
+        return answers[-1][0] != 409
+
+    # The key may still be in flight until the server has seen the end of the first one.
+    wait_until(taken)
+    status, answer = answers[-1]
+    assert (status, answer["received"]) == (202, 20_000)
+    assert batches(app) == 1
+
+
+def test_uploads_beyond_their_share_are_sent_away_while_single_messages_pass(web, message):
+    request = (
+        "POST /v1/messages/bulk HTTP/1.1\nHost: x\nAuthorization: Bearer KEY\nExpect: 100-continue\n"
+        "Content-Type: application/x-ndjson\nContent-Length: 100000\n\n"
+    )
+    with web.raw(request) as first, web.raw(request) as second, web.raw(request) as third:
+        # Two are asked for their bodies.
+        statuses = [connection.recv(12) for connection in (first, second, third)]
+        assert sorted(statuses) == [b"HTTP/1.1 100", b"HTTP/1.1 100", b"HTTP/1.1 503"]
+        assert web.post("/v1/messages", json.dumps(message))[0] == 202
+
+
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(web):
+    head = "POST /v1/messages HTTP/1.1\nHost: x\nAuthorization: Bearer KEY\nContent-Type: application/json\n"
+    with web.raw(f"{head}Content-Length: 20000000\n\n") as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_body_of_20_mb_gets_its_413_though_it_is_sent_whole(web):
+    status, answer = web.post("/v1/messages", b" " * 20_000_000)
+    assert (status, answer["type"]) == (413, "/problems/body-too-large")
+
+
+@pytest.mark.parametrize("text", ["NONSENSE\n\n", "GET /healthz HTTP/1.1\nHost x\n\n"])
+def test_what_is_no_http_is_400(web, text):
+    with web.raw(text) as connection:
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_it_stops_within_seconds_and_finishes_what_runs(web, app, message):
+    with closing(web.connect()) as connection, app.engine.connect() as blocker:
+        blocker.execute(sa.text("LOCK TABLE message_queue IN ACCESS EXCLUSIVE MODE"))
+        connection.request("POST", "/v1/messages", json.dumps(message), web.headers())
+        wait_until(lambda: somebody_waits(app))
+        web.process.send_signal(signal.SIGTERM)
+        blocker.rollback()
+        assert connection.getresponse().status == 202
+    assert web.process.wait(timeout=10) == 0
+
+
+def test_the_serving_process_does_not_outlive_its_parent(web):
+    serving = web.serving
+    web.process.kill()
+    web.process.wait()
+    wait_until(lambda: not running(serving))
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def ndjson(head, rows):
+    lines = [head, *({"address": f"reader{n}@example.com"} for n in range(rows))]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
+def batches(app):
+    with app.engine.connect() as conn:
+        return conn.execute(sa.select(sa.func.count()).select_from(message_batches)).scalar_one()
+
+
+def nothing_is_left(app):
+    tables = (message_batches, batch_staging, idempotency_keys)
+    with app.engine.connect() as conn:
+        return not any(
+            conn.execute(sa.select(sa.func.count()).select_from(table)).scalar_one() for table in tables
+        )
+
+
+def somebody_waits(app):
+    waiting = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with app.engine.connect() as conn:
+        return conn.execute(waiting).scalar_one() > 0
+
+
+def answers(web):
+    try:
+        with closing(web.connect()) as connection:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 15
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError("it never came to be")
+        time.sleep(0.02)
