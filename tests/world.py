@@ -187,7 +187,7 @@ class World:
             .group_by(message_queue.c.status)
         )
         with self.tools.engine.connect() as conn:
-            return {status: count for status, count in conn.execute(query)}
+            return dict(tuple(row) for row in conn.execute(query))
 
     def events(self, message):
         query = sa.select(delivery_events).where(delivery_events.c.message_id == message.id)

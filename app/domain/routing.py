@@ -8,7 +8,7 @@ from app.domain.vocabulary import Channel, MessageType
 # A pool of addresses has one reputation: mail of one kind does not spoil another's.
 POOLS = {
     MessageType.EMERGENCY: "emergency",
-    MessageType.ALERT: "alert",
+    MessageType.ALERT: "alerts",
     MessageType.NEWSLETTER: "newsletters",
     MessageType.CAMPAIGN: "campaigns",
     MessageType.TRANSACTIONAL: "transactional",
