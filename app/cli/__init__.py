@@ -24,7 +24,7 @@ COMMANDS = {
     "migrate": ("app.cli.migrate:migrate", "Bring the database to this version's schema."),
     "web": ("app.cli.web:web", "Run the web process."),
     "workers": ("actors.workers:workers", "Run the workers of all lanes."),
-    "scheduler": ("app.cli.scheduler:scheduler", "Run the scheduler."),
+    "scheduler": ("scheduler.process:scheduler", "Run the scheduler."),
     "simulate": ("app.cli.simulate:simulate", "Run the simulator of gateways."),
     "bench": ("bench.cli:bench", "Measure, and compare with the bars."),
 }
