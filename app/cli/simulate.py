@@ -24,11 +24,23 @@ Folder = click.Path(file_okay=False, path_type=Path)
 
 @click.command()
 @click.option("--port", envvar="SIMULATOR_PORT", default=8001, show_default=True, help="Base port.")
-@click.option("--webhooks", metavar="URL", help="Where webhooks go, as in http://127.0.0.1:8000; else none.")
+@click.option(
+    "--webhooks",
+    envvar="SIMULATOR_WEBHOOKS",
+    metavar="URL",
+    help="Where webhooks go, as in http://127.0.0.1:8000; else none.",
+)
 @click.option("--list", "only_list", is_flag=True, help="Show the magic recipients and stop.")
 @click.option("--environment", "only_environment", is_flag=True, help="Show the variables to set and stop.")
-@click.option("--journal", type=File, help="Remember acceptances in this file over restarts.")
-@click.option("--keys", type=Folder, help="Keep the signing keys in this folder over restarts.")
+@click.option(
+    "--journal",
+    envvar="SIMULATOR_JOURNAL",
+    type=File,
+    help="Remember acceptances in this file over restarts.",
+)
+@click.option(
+    "--keys", envvar="SIMULATOR_KEYS", type=Folder, help="Keep the signing keys in this folder over restarts."
+)
 @click.option("--latency", type=Milliseconds, default=0, help="Milliseconds before each answer.")
 @click.option("--slow", type=Milliseconds, default=3000, show_default=True, help="Milliseconds of slow@…")
 @click.option("--webhook-delay", type=Milliseconds, default=100, show_default=True, help="Milliseconds.")

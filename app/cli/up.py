@@ -123,12 +123,30 @@ def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supe
     environment = {
         **plan.environment,
         **addresses,
+        **_doors_of(plan),
+        **(_simulator(plan, place) if plan.simulator_port else {}),
         "PROMETHEUS_MULTIPROC_DIR": str(_metrics(settings, place)),
     }
     running.publish(place.root, running.Running(pid=os.getpid(), environment=environment))
     for name in plan.commands:
         supervisor.start(Child(of=_command(name, environment)), time.monotonic())
     return _key(database, place.root)
+
+
+def _doors_of(plan: Plan) -> dict[str, str]:
+    """Name our ports, so that commands in another terminal find them."""
+    return {"HOST": plan.host, "PORT": str(plan.port)}
+
+
+def _simulator(plan: Plan, place: places.Place) -> dict[str, str]:
+    """Say where the simulator tells what became of messages, and where it remembers them."""
+    directory = place.root / "simulator"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return {
+        "SIMULATOR_WEBHOOKS": plan.web_url,
+        "SIMULATOR_JOURNAL": str(directory / "journal"),
+        "SIMULATOR_KEYS": str(directory),
+    }
 
 
 def _key(database: str, root: Path) -> str:
