@@ -70,9 +70,8 @@ def duration(value: timedelta) -> str:
         return f"{seconds:.1f} s"
     if seconds < _HOUR:
         return f"{seconds / _MINUTE:.0f} min"
-    if seconds < _DAY:
-        return f"{seconds / _HOUR:.1f} h"
-    return f"{seconds / _DAY:.1f} d"
+    unit, length = ("h", _HOUR) if seconds < _DAY else ("d", _DAY)
+    return f"{round(seconds / length, 1):g} {unit}"
 
 
 _SPELLINGS: tuple[tuple[type | tuple[type, ...], Callable[[Any], str]], ...] = (

@@ -155,12 +155,8 @@ def import_(*, file: Path, form: str | None, why: str | None, as_json: bool) -> 
 def export(*, output: Path | None) -> None:
     """Write the whole list as NDJSON, as `import` reads it."""
     pieces = application().suppressions.export()
-    if output is None:
-        stream = click.get_binary_stream("stdout")
-        for piece in pieces:
-            stream.write(piece)
-        return
-    with output.open("wb") as file:
+    to: AbstractContextManager[IO[bytes]] = nullcontext(sys.stdout.buffer)
+    with output.open("wb") if output else to as file:
         file.writelines(pieces)
 
 

@@ -1,0 +1,137 @@
+"""Playing the scenario: who sends what and when, and what goes wrong on purpose meanwhile."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from app.cli.demonstration import texts
+from app.cli.demonstration.scenario import Scenario, rows
+from app.cli.demonstration.system import Report, System
+from app.domain.vocabulary import MessageType, Priority
+
+_BULK = "/v1/messages/bulk"
+_SINGLE = "/v1/messages"
+# So many codes are asked for once more with the same key, as a client does that heard no answer.
+_EVERY = 10
+
+
+@dataclass
+class Played:
+    """What was accepted, as the API answered, and when the primary gateway was gone."""
+
+    batches: dict[Priority, str] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    """uuid → address"""
+    repeated: int = 0
+    repeated_wrongly: int = 0
+    outage_began: datetime | None = None
+    outage_ended: datetime | None = None
+
+
+class Show:
+    """One run of the scenario on a system."""
+
+    def __init__(self, system: System, scenario: Scenario, report: Report) -> None:
+        self.system = system
+        self.scenario = scenario
+        self.played = Played()
+        self._report = report
+        self._lock = Lock()
+        self._began = time.monotonic()
+
+    def prepare(self) -> None:
+        """Save sender and templates, and suppress those who must not be contacted."""
+        api, blocked = self.system.api, self.scenario.blocked
+        api.write("PUT", f"/v1/senders/email/{texts.SENDER}", texts.SENDER_IDENTITY)
+        for template in texts.TEMPLATES:
+            api.write("POST", "/v1/templates", template)
+        lines = [
+            orjson.dumps({"channel": "email", "address": address, "reason": "manual"}) for address in blocked
+        ]
+        headers = {"Content-Type": "application/x-ndjson"}
+        response = api.call("POST", "/v1/suppressions/import?why=demo", b"\n".join(lines), headers=headers)
+        imported = orjson.loads(response.data)
+        self._report(f"{imported.get('added', 0)} addresses are suppressed: nothing may reach them")
+
+    def start(self, pool: ThreadPoolExecutor) -> list[Future[None]]:
+        """Begin; the show is over when all futures are done."""
+        self._began = time.monotonic()
+        pace = self.scenario.pace
+        acts: list[tuple[timedelta, Callable[[], None]]] = [
+            (timedelta(0), self._ask_for_codes),
+            (pace.newsletter, lambda: self._upload(MessageType.NEWSLETTER, texts.NEWSLETTER)),
+            (pace.alerts, lambda: self._upload(MessageType.ALERT, texts.ALERT)),
+            (pace.campaign, lambda: self._upload(MessageType.CAMPAIGN, texts.CAMPAIGN)),
+            (pace.outage, self._break_primary),
+            (pace.emergency, lambda: self._upload(MessageType.EMERGENCY, texts.EMERGENCY)),
+        ]
+        return [pool.submit(self._at, after, act) for after, act in acts]
+
+    def _at(self, after: timedelta, act: Callable[[], None]) -> None:
+        self._wait_until(after)
+        act()
+
+    def _wait_until(self, after: timedelta) -> None:
+        time.sleep(max(0.0, self._began + after.total_seconds() - time.monotonic()))
+
+    def _upload(self, message_type: MessageType, what: dict[str, Any]) -> None:
+        audience = self.scenario.audiences[message_type.priority]
+        people = self.scenario.people[message_type.priority]
+        head = {**self._shared(message_type), **what}
+        began = time.monotonic()
+        answer = self.system.api.upload(_BULK, head, rows(audience, people), key=str(uuid4()))
+        with self._lock:
+            self.played.batches[audience.priority] = answer["batch"]
+        took = time.monotonic() - began
+        self._report(
+            f"{audience.priority} {message_type}: {answer['received']:,} recipients accepted in {took:.1f} s"
+        )
+
+    def _ask_for_codes(self) -> None:
+        people = self.scenario.people[Priority.P4]
+        pause = self.scenario.pace.codes_last / len(people)
+        self._report(f"P4 one-time codes: {len(people)} of them, one after the other")
+        for number, person in enumerate(people):
+            self._wait_until(number * pause)
+            self._ask_for_code(number, person.address)
+
+    def _ask_for_code(self, number: int, address: str) -> None:
+        message = {
+            **self._shared(MessageType.TRANSACTIONAL),
+            "recipient_address": address,
+            "subject": "Your code",
+            "body_text": f"Your code is {number * 7919 % 1_000_000:06}. It is good for ten minutes.",
+        }
+        key, body = f"demo-{self.scenario.number}-{number}", orjson.dumps(message)
+        answer, _ = self.system.api.send(_SINGLE, body, key=key)
+        self.played.codes[answer["uuid"]] = address
+        if number % _EVERY == 0:
+            again, is_replay = self.system.api.send(_SINGLE, body, key=key)
+            self.played.repeated += 1
+            self.played.repeated_wrongly += not (is_replay and again["uuid"] == answer["uuid"])
+
+    def _break_primary(self) -> None:
+        primary, lasts = self.system.primary, self.scenario.pace.outage_lasts
+        order = {"gateway": primary, "mode": "refuse", "seconds": lasts.total_seconds()}
+        self.system.simulator.write("POST", "/_simulator/faults", order)
+        self.played.outage_began = datetime.now(UTC)
+        self._report(f"{primary} goes down: it refuses every connection for {lasts.total_seconds():.0f} s")
+        time.sleep(lasts.total_seconds())
+        self.played.outage_ended = datetime.now(UTC)
+        self._report(f"{primary} is back")
+
+    def _shared(self, message_type: MessageType) -> dict[str, Any]:
+        return {
+            "channel": "email",
+            "priority": message_type.priority,
+            "message_type": message_type,
+            "sender": texts.SENDER,
+            **self.scenario.source,
+        }

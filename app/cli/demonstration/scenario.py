@@ -1,0 +1,195 @@
+"""What a demonstration sends: five audiences, and what is to befall some of their people.
+
+A recipient's fate is in the address, as the simulator reads it. Addresses carry the run's own mark, so
+that what an earlier run suppressed does not stand in a later one's way.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import orjson
+
+from app.domain.vocabulary import MessageType, Priority
+
+_DOMAINS = ("example.com", "example.org", "example.net", "mail.example")
+_NAMES = ("anna", "ben", "chloe", "david", "elena", "felix", "grace", "hugo", "ines", "jonas", "kim", "lea")
+_BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """One recipient; `blocked` ones are on the suppression list before anything is sent."""
+
+    address: str
+    name: str
+    blocked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audience:
+    """The recipients of one kind of message. `fates` says how many of `size` meet with what."""
+
+    message_type: MessageType
+    size: int
+    fates: Mapping[str, int] = field(default_factory=dict)
+    listed_twice: int = 0
+    broken_rows: int = 0
+
+    @property
+    def priority(self) -> Priority:
+        return self.message_type.priority
+
+    def scaled(self, share: float) -> "Audience":
+        """Make it smaller; of each fate at least one is left."""
+        return Audience(
+            message_type=self.message_type,
+            size=max(1, round(self.size * share)),
+            fates={fate: max(1, round(number * share)) for fate, number in self.fates.items()},
+            listed_twice=-(-self.listed_twice * round(share * 100) // 100),
+            broken_rows=-(-self.broken_rows * round(share * 100) // 100),
+        )
+
+    def people(self, run: str) -> list[Person]:
+        """Make the recipients up; those with a fate are spread evenly among the others."""
+        fates = [fate for fate, number in self.fates.items() for _ in range(number)]
+        step = max(1, self.size // max(1, len(fates)))
+        return [
+            _person(
+                run, self.priority, number, fates[number // step] if self._has_fate(number, step) else None
+            )
+            for number in range(self.size)
+        ]
+
+    def _has_fate(self, number: int, step: int) -> bool:
+        return number % step == 0 and number // step < sum(self.fates.values())
+
+
+AUDIENCES = (
+    Audience(
+        message_type=MessageType.EMERGENCY,
+        size=200,
+        fates={_BLOCKED: 3, "bounce": 2, "soft-bounce": 1, "lost": 1, "open": 4},
+    ),
+    Audience(
+        message_type=MessageType.ALERT,
+        size=500,
+        fates={
+            _BLOCKED: 8, "bounce": 6, "soft-bounce": 4, "complaint": 2, "deferred": 5, "lost": 2, "open": 40,
+        },
+    ),
+    Audience(
+        message_type=MessageType.NEWSLETTER,
+        size=2_000,
+        fates={
+            _BLOCKED: 30, "bounce": 20, "soft-bounce": 15, "late-bounce": 5, "complaint": 6, "deferred": 20,
+            "unsubscribe": 10, "rejected": 3, "throttled": 3, "slow": 5, "silent": 2, "lost": 3, "open": 300,
+            "click": 100,
+        },
+    ),
+    Audience(
+        message_type=MessageType.CAMPAIGN,
+        size=10_000,
+        fates={
+            _BLOCKED: 100, "bounce": 80, "soft-bounce": 60, "late-bounce": 20, "complaint": 15,
+            "deferred": 50, "unsubscribe": 25, "rejected": 10, "throttled": 4, "held": 2, "silent": 3,
+            "lost": 5, "open": 800, "click": 200,
+        },
+        listed_twice=20,
+        broken_rows=10,
+    ),
+    Audience(
+        message_type=MessageType.TRANSACTIONAL,
+        size=200,
+        fates={_BLOCKED: 2, "bounce": 3, "deferred": 2, "throttled": 1, "lost": 1, "open": 20},
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """When what happens, from the begin of the show."""
+
+    newsletter: timedelta
+    alerts: timedelta
+    campaign: timedelta
+    outage: timedelta
+    outage_lasts: timedelta
+    emergency: timedelta
+    codes_last: timedelta
+    settling: timedelta
+
+
+# Codes are asked for until after the breaker has let its probes through, so that the way back is seen.
+FULL = Pace(
+    newsletter=timedelta(seconds=1),
+    alerts=timedelta(seconds=3),
+    campaign=timedelta(seconds=4),
+    outage=timedelta(seconds=5),
+    outage_lasts=timedelta(seconds=8),
+    emergency=timedelta(seconds=8),
+    codes_last=timedelta(seconds=42),
+    settling=timedelta(seconds=30),
+)
+SMALL = Pace(
+    newsletter=timedelta(seconds=0.3),
+    alerts=timedelta(seconds=0.6),
+    campaign=timedelta(seconds=1),
+    outage=timedelta(seconds=1.3),
+    outage_lasts=timedelta(seconds=3),
+    emergency=timedelta(seconds=2),
+    codes_last=timedelta(seconds=5),
+    settling=timedelta(seconds=30),
+)
+SMALL_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One run: its mark and number, its people by priority, its pace."""
+
+    number: int
+    pace: Pace
+    audiences: Mapping[Priority, Audience]
+    people: Mapping[Priority, list[Person]]
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """The reference under which all messages of the run are found."""
+        return {"source_type": "demo", "source_id": self.number}
+
+    @property
+    def blocked(self) -> list[str]:
+        """The addresses that must not be contacted."""
+        return [person.address for people in self.people.values() for person in people if person.blocked]
+
+
+def make(number: int, *, small: bool) -> Scenario:
+    """Make one run up; `number` tells it from all others."""
+    share = SMALL_SHARE if small else 1.0
+    audiences = {audience.priority: audience.scaled(share) for audience in AUDIENCES}
+    return Scenario(
+        number=number,
+        pace=SMALL if small else FULL,
+        audiences=audiences,
+        people={priority: audience.people(f"{number:x}") for priority, audience in audiences.items()},
+    )
+
+
+def rows(audience: Audience, people: list[Person]) -> Iterator[bytes]:
+    """Write an audience as rows of a bulk request, with what people get wrong in such files."""
+    for person in people:
+        yield orjson.dumps({"address": person.address, "data": {"name": person.name}})
+    for person in people[: audience.listed_twice]:
+        yield orjson.dumps({"address": person.address.swapcase(), "data": {"name": person.name}})
+    for number in range(audience.broken_rows):
+        yield orjson.dumps({"address": f"nobody-{number}.example.com"})
+
+
+def _person(run: str, priority: Priority, number: int, fate: str | None) -> Person:
+    name, domain = _NAMES[number % len(_NAMES)], _DOMAINS[number % len(_DOMAINS)]
+    mark = f"{run}.{priority.lower()}.{number}"
+    if fate is None or fate == _BLOCKED:
+        return Person(address=f"{name}.{mark}@{domain}", name=name.title(), blocked=fate == _BLOCKED)
+    return Person(address=f"{fate}+{mark}@{domain}", name=name.title())

@@ -1,0 +1,48 @@
+"""What the demonstration's messages say."""
+
+from typing import Any
+
+SENDER = "demo"
+SENDER_IDENTITY = {"address": "bell@example.org", "name": "Tocsin demo"}
+
+_NAME = {"name": "name", "type": "string", "example": "Anna"}
+
+TEMPLATES: tuple[dict[str, Any], ...] = (
+    {
+        "slug": "demo-newsletter",
+        "channel": "email",
+        "name": "Demo: newsletter",
+        "description": "What `tocsin demo` sends as P2",
+        "subject": "{{ name }}, this week in the valley",
+        "body_text": "Hello {{ name }},\n\n{{ headline }}\n\nhttps://example.org/weekly\n",
+        "body_html": '<p>Hello {{ name }},</p><h1>{{ headline }}</h1><p><a href="https://example.org/weekly">'
+        "Read on</a></p>",
+        "variables": [_NAME, {"name": "headline", "type": "string", "example": "The bridge is open again"}],
+    },
+    {
+        "slug": "demo-campaign",
+        "channel": "email",
+        "name": "Demo: campaign",
+        "description": "What `tocsin demo` sends as P3",
+        "subject": "{{ name }}, {{ percent }} % on your next haircut",
+        "body_text": "Dear {{ name }},\n\n{{ percent }} % off until Saturday.\n\nhttps://example.org/salon\n",
+        "body_html": '<p>Dear {{ name }},</p><p><a href="https://example.org/salon">{{ percent }} % off</a> '
+        "until Saturday.</p>",
+        "variables": [_NAME, {"name": "percent", "type": "number", "example": 20}],
+    },
+)
+
+NEWSLETTER = {
+    "template": "demo-newsletter",
+    "category": "weekly",
+    "shared_data": {"headline": "The bridge is open again"},
+}
+CAMPAIGN = {"template": "demo-campaign", "category": "offers", "shared_data": {"percent": 20}}
+ALERT = {
+    "subject": "Road closed between the two villages",
+    "body_text": "The road is closed until noon. Please take the way by the mill.",
+}
+EMERGENCY = {
+    "subject": "FLOOD WARNING: leave the river bank now",
+    "body_text": "The river rises quickly. Leave the river bank now and go to the school.",
+}

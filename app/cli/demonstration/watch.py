@@ -1,0 +1,77 @@
+"""Looking at a running show: lanes, statuses, gateways, again and again."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.cli.demonstration.api import Unexpected
+from app.cli.demonstration.play import Show
+from app.domain.vocabulary import Priority, Status
+from app.errors import Unavailable
+
+_MOVING = ("waiting", Status.PROCESSING, Status.SENT)
+# What is due this soon is not called waiting for its retry.
+_SOON = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """How the show stands: counts by priority, lanes and gateways as the API tells them."""
+
+    counts: Mapping[Priority, Mapping[str, int]] = field(default_factory=dict)
+    lanes: tuple[Mapping[str, Any], ...] = ()
+    gateways: tuple[Mapping[str, Any], ...] = ()
+    faults: Mapping[str, Any] = field(default_factory=dict)
+    answers: bool = True
+
+    @property
+    def breakers(self) -> dict[str, str]:
+        """How each gateway's breaker stands."""
+        return {gateway["gateway"]: gateway["breaker"] for gateway in self.gateways}
+
+
+def look(show: Show, last: Snapshot) -> Snapshot:
+    """Look at everything; while the system does not answer, the last look is all there is."""
+    api, simulator = show.system.api, show.system.simulator
+    try:
+        return Snapshot(
+            counts=_counts(show),
+            lanes=tuple(api.get("/v1/messages/stats/queue")["items"]),
+            gateways=tuple(api.get("/v1/messages/stats/channels")["items"]),
+            faults=simulator.get("/_simulator/faults")["faults"],
+        )
+    except (Unavailable, Unexpected):
+        return Snapshot(
+            counts=last.counts, lanes=last.lanes, gateways=last.gateways, faults=last.faults, answers=False
+        )
+
+
+def is_settled(show: Show, snapshot: Snapshot) -> bool:
+    """Tell whether nothing moves any more: what is pending waits for a later retry."""
+    if not snapshot.answers or any(
+        counts.get(name) for counts in snapshot.counts.values() for name in _MOVING
+    ):
+        return False
+    try:
+        webhooks = show.system.simulator.get("/_simulator/webhooks")
+        return not webhooks["pending"] and not _due(show)
+    except (Unavailable, Unexpected):
+        return False
+
+
+def _counts(show: Show) -> dict[Priority, Mapping[str, int]]:
+    batches = dict(show.played.batches)
+    counts: dict[Priority, Mapping[str, int]] = {
+        priority: show.system.api.get(f"/v1/batches/{batch}") for priority, batch in batches.items()
+    }
+    codes = show.system.api.pages("/v1/messages", **show.scenario.source, priority=Priority.P4)
+    counts[Priority.P4] = Counter(message["status"] for message in codes)
+    return counts
+
+
+def _due(show: Show) -> bool:
+    soon = datetime.now(UTC) + _SOON
+    pending = show.system.api.pages("/v1/messages", **show.scenario.source, status=Status.PENDING)
+    return any(datetime.fromisoformat(message["scheduled_for"]) <= soon for message in pending)
