@@ -17,9 +17,10 @@ log = structlog.get_logger(__name__)
 UNKNOWN_ROUTE = "unknown"
 
 _SANE = re.compile(r"[A-Za-z0-9._:-]{8,100}")
-# What probes and collectors ask every few seconds is no news.
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _SERVER_ERROR = 500
+_REFUSED = 400
+# Requests that went well are counted; a line each would bury the ones that matter.
+_SLOW = 1.0  # seconds
 _HEADERS = (
     # Instead of the server's own name.
     ("Server", ""),
@@ -69,7 +70,7 @@ def _completed(headers: list[tuple[str, str]], request_id: str) -> list[tuple[st
 def _tell(environ: dict[str, Any], status: int, seconds: float) -> None:
     route = environ.get(ROUTE, UNKNOWN_ROUTE)
     count_request(route, status)
-    say = log.debug if route in _QUIET else log.info
+    say = log.info if status >= _REFUSED or seconds >= _SLOW else log.debug
     say(
         "request",
         method=environ["REQUEST_METHOD"],

@@ -24,7 +24,7 @@ from app.embedded.guard import Guard
 from app.embedded.process import Command
 from app.embedded.supervisor import Child, Supervisor
 from app.errors import Conflict
-from app.services.keys import machine_key
+from app.services.keys import machine_key, seed_senders
 from app.settings import Settings
 
 _TICK = 0.2
@@ -130,7 +130,7 @@ def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supe
     running.publish(place.root, running.Running(pid=os.getpid(), environment=environment))
     for name in plan.commands:
         supervisor.start(Child(of=_command(name, environment)), time.monotonic())
-    return _key(database, place.root)
+    return _key(plan, database, place.root)
 
 
 def _doors_of(plan: Plan) -> dict[str, str]:
@@ -149,9 +149,12 @@ def _simulator(plan: Plan, place: places.Place) -> dict[str, str]:
     }
 
 
-def _key(database: str, root: Path) -> str:
+def _key(plan: Plan, database: str, root: Path) -> str:
+    """Give this machine's API key; where gateways are simulated, see that there is somebody to send as."""
     engine = make_engine(database, pool=1, name="up")
     try:
+        if plan.simulator_port:
+            seed_senders(engine)
         return machine_key(engine, root)
     finally:
         engine.dispose()
