@@ -21,7 +21,7 @@ from app.services.field_rules import LONGEST_DATA, json_faults
 from app.services.inflow import Inflow, RowCheck
 from app.services.planning import Plan, plan, require_gateway, shared_columns
 from app.services.requests import BulkHead, Reject, Row
-from app.services.staging import LEASE, Upload, discard, discard_lapsed, drop_duplicates
+from app.services.staging import LEASE, Upload, discard, discard_lapsed, drop_duplicates, renew
 from app.services.views import BatchAccepted
 from app.settings import Settings
 from app.wake import Wake
@@ -115,6 +115,8 @@ class BulkIntake:
             ).decode(),
         }
         with self._engine.begin() as conn:
+            # This holds the batch's row, so that nobody gives the upload up while duplicates are sought.
+            renew(conn, upload.id)
             duplicate = 0 if head.allow_duplicates else drop_duplicates(conn, upload.id, head.channel)
             parameters["duplicate"] = duplicate
             if run(conn, PACKAGE, "finish_upload", parameters).one_or_none() is None:

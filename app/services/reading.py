@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from app.db.engine import unavailable_when_down
 from app.db.tables import delivery_events, message_batches, message_queue
@@ -21,16 +22,19 @@ MOST = 200
 # Rows get their id and uuid while their transaction runs, their created_at when it began.
 _LONGEST_TRANSACTION = timedelta(seconds=60)
 
-_M = message_queue.c
-_BATCH = sa.select(message_batches.c.uuid).where(message_batches.c.id == _M.batch_id).scalar_subquery()
+_M, _B = message_queue.c, message_batches.c
+_WITH_BATCH = message_queue.outerjoin(message_batches, _B.id == _M.batch_id)
 _HIDDEN = {"id", "batch_id", "options", "locked_by", "locked_at", "tries", "tried", "gateway_pinned"}
-_PUBLIC = [column for column in _M if column.name not in _HIDDEN]
+# What the messages of a batch share is kept once, with the batch.
+_SHARED = {"subject", "template", "template_version", "locale", "body_text", "body_html"}
+_OPTIONS = sa.func.coalesce(_M.options, _B.options, type_=JSONB)
 _COLUMNS = [
-    *_PUBLIC,
+    *(column for column in _M if column.name not in _HIDDEN | _SHARED),
+    *(sa.func.coalesce(_M[name], _B[name]).label(name) for name in sorted(_SHARED)),
     _M.id.label("internal_id"),
-    _BATCH.label("batch"),
-    _M.options["metadata"].label("metadata"),
-    _M.options["sender"].astext.label("sender"),
+    _B.uuid.label("batch"),
+    _OPTIONS["metadata"].label("metadata"),
+    _OPTIONS["sender"].astext.label("sender"),
 ]
 _OF_EVENT = ("attempt", "gateway", "outcome", "code", "detail", "external_id", "external_event_id")
 
@@ -43,7 +47,9 @@ def get_status(engine: sa.Engine, caller: Caller, uuid: UUID) -> MessageView:
 
 def read(conn: sa.Connection, caller: Caller, uuid: UUID) -> MessageView:
     """Read one message with its events as this transaction sees it; raises NotFound."""
-    row = conn.execute(sa.select(*_COLUMNS).where(_M.uuid == uuid, mine(caller))).one_or_none()
+    row = conn.execute(
+        sa.select(*_COLUMNS).select_from(_WITH_BATCH).where(_M.uuid == uuid, mine(caller))
+    ).one_or_none()
     if row is None:
         raise NotFound("there is no such message")
     return _view(row, _events(conn, row.internal_id, Priority(row.priority)))
@@ -66,7 +72,7 @@ def search(
     """Find messages, newest first; see MessageService."""
     limit = paging.within(limit, MOST)
     before = paging.position(cursor, int)
-    query = sa.select(*_COLUMNS).where(mine(caller), *_conditions(filters, region))
+    query = sa.select(*_COLUMNS).select_from(_WITH_BATCH).where(mine(caller), *_conditions(filters, region))
     if before:
         query = query.where(_M.id < before[0])
     with unavailable_when_down(), engine.connect() as conn:
@@ -94,15 +100,15 @@ def _conditions(filters: Filters, region: str | None) -> list[sa.ColumnElement[b
 
 def _of_batch(batch: UUID) -> list[sa.ColumnElement[bool]]:
     """Bound the ids too: a batch's messages stand together, wherever the table's end is by now."""
-    batches = message_batches.c
+    wanted = message_batches.alias("wanted")
 
     def of(column: sa.Column[Any]) -> sa.ScalarSelect[Any]:
-        return sa.select(column).where(batches.uuid == batch).scalar_subquery()
+        return sa.select(column).where(wanted.c.uuid == batch).scalar_subquery()
 
     return [
-        _M.batch_id == of(batches.id),
-        _M.id >= of(batches.first_id),
-        _M.id <= of(batches.last_id),
+        _M.batch_id == of(wanted.c.id),
+        _M.id >= of(wanted.c.first_id),
+        _M.id <= of(wanted.c.last_id),
     ]
 
 

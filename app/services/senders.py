@@ -143,7 +143,11 @@ def _take_defaults(conn: sa.Connection, channel: Channel, slug: str, types: Sequ
     for message_type in types:
         conn.execute(
             sa.update(senders)
-            .where(_C.channel == channel, _C.slug != slug, _C.default_for.any(message_type.value))
+            .where(
+                _C.channel == channel,
+                _C.slug != slug,
+                sa.literal(message_type.value) == sa.any_(_C.default_for),
+            )
             .values(default_for=sa.func.array_remove(_C.default_for, message_type.value))
         )
 

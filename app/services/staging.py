@@ -53,10 +53,15 @@ def store(engine: sa.Engine, batch: int, rows: Sequence[Staged], rejects: Sequen
     with engine.begin() as conn:
         # The commit that accepts the batch is written out, and with it all before it.
         conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        if run(conn, PACKAGE, "renew_upload", {"batch": batch, "lease": LEASE}).one_or_none() is None:
-            raise Conflict("the upload took too long between two rows and was given up; send it again")
+        renew(conn, batch)
         _copy(conn, _STAGE, (_staged_line(batch, row) for row in rows))
         _copy(conn, _REJECT, (f"{batch}\t{line}\t{_text(reason)}\n" for line, reason in rejects))
+
+
+def renew(conn: sa.Connection, batch: int) -> None:
+    """Lengthen an upload's lease; raises Conflict where it was given up meanwhile."""
+    if run(conn, PACKAGE, "renew_upload", {"batch": batch, "lease": LEASE}).one_or_none() is None:
+        raise Conflict("the upload took too long between two rows and was given up; send it again")
 
 
 def _copy(conn: sa.Connection, statement: str, lines: Iterable[str]) -> None:

@@ -66,7 +66,9 @@ def csv_records(chunks: Iterable[bytes], *, required: str) -> Iterator[tuple[int
         except StopIteration:
             return
         except csv.Error as exc:
-            raise Invalid.of("recipients", f"line {line} is no CSV: {exc}") from exc
+            # The reader goes on with the line after. A quote never closed has taken in some by then.
+            yield line, Reject(line, f"is no CSV up to line {reader.line_num}: {exc}")
+            continue
         if len(cells) == len(names):
             yield line, {name: cell for name, cell in zip(names, cells, strict=True) if cell}
         elif cells:
