@@ -59,6 +59,13 @@ def create_app(app: App) -> Flask:
     return flask
 
 
+def check(settings: Settings) -> None:
+    """Raise ConfigurationError where the settings do not do for a web process; connects to nothing."""
+    app = build(settings, "web")
+    app.webhook_vendors  # noqa: B018 - Made when first asked for, and complains then.
+    app.catalog  # noqa: B018 - Likewise.
+
+
 def for_this_process(settings: Settings) -> Flask:
     """Make the application with all that it needs, in the process that is to serve it."""
     logs.configure(settings)

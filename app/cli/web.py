@@ -5,25 +5,23 @@ from functools import partial
 from importlib import import_module
 
 import click
-from flask import Flask
 
 from app import settings as config
 from app.api.server import serve
 from app.api.shares import threads
-from app.settings import Settings
+from app.embedded.ports import check_free
 
 
 @click.command()
 def web() -> None:
     """Run the web process until it is told to stop."""
     settings = config.load()
+    check_free(settings.host, settings.port, "PORT")
     if settings.prometheus_multiproc_dir is not None:
         settings.prometheus_multiproc_dir.mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.prometheus_multiproc_dir)
-    serve(partial(_application, settings), settings, threads=threads(settings))
-
-
-def _application(settings: Settings) -> Flask:
-    # Imported by name and only now, since prometheus_client looks at the environment when it is imported.
-    made: Flask = import_module("app.api.application").for_this_process(settings)
-    return made
+    # Only now and by name, since prometheus_client looks at the environment when it is imported.
+    application = import_module("app.api.application")
+    # Here a fault becomes one clear line; in the serving process it would be a traceback.
+    application.check(settings)
+    serve(partial(application.for_this_process, settings), settings, threads=threads(settings))
