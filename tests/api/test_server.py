@@ -1,30 +1,28 @@
 """The web process as it runs: granian, real sockets, clients that are slow, cut off or rude."""
 
 import json
-import os
-import signal
+import multiprocessing
 import socket
-import subprocess
-import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from app.api import bodies
+from app.api.application import for_this_process
+from app.api.server import serve
+from app.api.shares import threads
 from app.db.tables import batch_staging, idempotency_keys, message_batches
 
-# The real limits are longer than a test should take.
-IMPATIENT = """
-from datetime import timedelta
-from app.api import bodies
-bodies.WHOLE_WITHIN = bodies.CHUNK_WITHIN = bodies.DRAINED_WITHIN = timedelta(seconds=0.5)
-from app.cli.web import web
-web()
-"""
+# A forked process has everything imported already.
+FORK = multiprocessing.get_context("fork")
+IMPATIENCE = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Web:
     """A running web process."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: FORK.Process
     key: str
 
     def connect(self) -> HTTPConnection:
@@ -63,24 +61,23 @@ class Web:
 
 @pytest.fixture
 def web(settings, keys):
-    port = free_port()
-    environment = {
-        **os.environ,
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "POSTAL_URL": settings.postal_url,
-        "POSTAL_API_KEY": "secret",
-        "PORT": str(port),
-        "MAX_SINGLE_BODY_BYTES": "65536",
-    }
-    with subprocess.Popen([sys.executable, "-c", IMPATIENT], env=environment) as process:
-        web = Web(port, process, keys["everything"])
-        try:
-            wait_until(lambda: answers(web))
-            yield web
-        finally:
-            process.kill()
-            wait_until(lambda: not answers(web))
+    settings = settings.model_copy(update={"port": free_port()})
+    process = FORK.Process(target=run, args=(settings,))
+    process.start()
+    web = Web(settings.port, process, keys["everything"])
+    try:
+        wait_until(lambda: answers(web))
+        yield web
+    finally:
+        process.kill()
+        process.join()
+        wait_until(lambda: not answers(web))
+
+
+def run(settings):
+    # The real limits are longer than a test should take.
+    bodies.WHOLE_WITHIN = bodies.CHUNK_WITHIN = bodies.DRAINED_WITHIN = IMPATIENCE
+    serve(partial(for_this_process, settings), settings, threads=threads(settings))
 
 
 def test_two_requests_go_over_one_connection(web, message):
@@ -166,16 +163,17 @@ def test_it_stops_within_seconds_and_finishes_what_runs(web, app, message):
         blocker.execute(sa.text("LOCK TABLE message_queue IN ACCESS EXCLUSIVE MODE"))
         connection.request("POST", "/v1/messages", json.dumps(message), web.headers())
         wait_until(lambda: somebody_waits(app))
-        web.process.send_signal(signal.SIGTERM)
+        web.process.terminate()
         blocker.rollback()
         assert connection.getresponse().status == 202
-    assert web.process.wait(timeout=10) == 0
+    web.process.join(timeout=10)
+    assert web.process.exitcode == 0
 
 
 def test_the_serving_process_does_not_outlive_its_parent(web):
     serving = web.serving
     web.process.kill()
-    web.process.wait()
+    web.process.join()
     wait_until(lambda: not running(serving))
 
 
@@ -225,7 +223,7 @@ def running(pid):
 
 
 def wait_until(holds):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not holds():
         if time.monotonic() > deadline:
             raise AssertionError("it never came to be")
