@@ -3,6 +3,7 @@
 import contextlib
 import random
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +12,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+import psycopg
 import pytest
+import redis
 import sqlalchemy as sa
 import urllib3
+from psycopg import sql
+from sqlalchemy.dialects.postgresql import insert
 
 from app import settings as config
 from app.bootstrap import App, build
@@ -168,7 +173,7 @@ class World:
                 ],
             )
             flow = {"priority": priority, "channel": "email", "client_id": rows[0]["client_id"]}
-            conn.execute(sa.dialects.postgresql.insert(lane_flows).values(flow).on_conflict_do_nothing())
+            conn.execute(insert(lane_flows).values(flow).on_conflict_do_nothing())
         return list(made)
 
     def one(self, priority="P3", **columns):
@@ -242,12 +247,12 @@ class World:
             "state": "expanded",
             **columns,
         }
-        insert = sa.insert(message_batches).values(shared).returning(message_batches.c.id)
-        return self.execute(insert).scalar_one()
+        made = sa.insert(message_batches).values(shared).returning(message_batches.c.id)
+        return self.execute(made).scalar_one()
 
     def client(self):
-        insert = sa.insert(api_clients).values(name=uuid4().hex).returning(api_clients.c.id)
-        return self.execute(insert).scalar_one()
+        made = sa.insert(api_clients).values(name=uuid4().hex).returning(api_clients.c.id)
+        return self.execute(made).scalar_one()
 
     def counted(self, batch) -> dict[str, int]:
         """Add up what the trigger counted for a batch."""
@@ -336,3 +341,87 @@ def wait_for(condition, within=15.0):
 def only(things: Sequence[Any]) -> Any:
     (thing,) = things
     return thing
+
+
+@contextlib.contextmanager
+def meanwhile(condition, action):
+    """Do something in another thread as soon as a condition holds, while the block runs."""
+    failures = []
+
+    def watch():
+        try:
+            wait_for(condition)
+            action()
+        except BaseException as exc:  # noqa: BLE001 - raised in the test's own thread
+            failures.append(exc)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+@dataclass
+class Outages:
+    """Takes PostgreSQL or Valkey away from everybody, and gives them back."""
+
+    superuser: psycopg.Connection[Any]
+    database: str
+    valkey: Any
+
+    @contextlib.contextmanager
+    def without_postgres(self):
+        self.cut_postgres()
+        try:
+            yield
+        finally:
+            self.restore_postgres()
+
+    def cut_postgres(self):
+        self._allow(False)
+        self.superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self.database]
+        )
+
+    def restore_postgres(self):
+        self._allow(True)
+
+    def _allow(self, allowed):
+        name = sql.Identifier(self.database)
+        self.superuser.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, allowed))
+
+    @contextlib.contextmanager
+    def without_valkey(self):
+        self.cut_valkey()
+        try:
+            yield
+        finally:
+            self.restore_valkey()
+
+    def cut_valkey(self):
+        # Nobody finds the server any more; who is connected is thrown out.
+        with redis.Redis.from_url(self.valkey.url(), single_connection_client=True) as client:
+            client.ping()
+            self.valkey.socket.rename(self._hidden)
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def restore_valkey(self):
+        if self._hidden.exists():
+            self._hidden.rename(self.valkey.socket)
+
+    @property
+    def _hidden(self):
+        return self.valkey.socket.with_suffix(".away")
+
+
+@pytest.fixture
+def outages(world, databases, valkey) -> Iterator[Outages]:
+    """The means to take servers away; both are back at the end."""
+    outages = Outages(superuser=databases.connection, database=databases.used[0], valkey=valkey)
+    yield outages
+    outages.restore_postgres()
+    outages.restore_valkey()

@@ -1,5 +1,5 @@
 """A sending process over real servers."""
 
-from tests.world import gateways, settings, world
+from tests.world import gateways, outages, settings, world
 
-__all__ = ["gateways", "settings", "world"]
+__all__ = ["gateways", "outages", "settings", "world"]

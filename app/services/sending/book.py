@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from app.db.engine import unavailable_when_down
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
 from app.errors import ClaimClosed, Unavailable
@@ -64,5 +65,5 @@ class Book:
 
 
 def _renew(tools: Tools, lane: Lane, claim: UUID, marks: Sequence[int]) -> bool:
-    with tools.once.connect() as conn:
+    with unavailable_when_down(), tools.once.connect() as conn:
         return claims.renew(conn, lane, claim, worker=tools.worker, marks=marks)

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.db.engine import unavailable_when_down
 from app.db.tables import message_batches
 from app.domain.facts import Tag
 from app.domain.outcomes import Outcome
@@ -124,7 +125,7 @@ class Contents:
 
     def _load(self, batch: int) -> Shared:
         table = message_batches
-        with self._engine.connect() as conn:
+        with unavailable_when_down(), self._engine.connect() as conn:
             row = conn.execute(sa.select(table).where(table.c.id == batch)).one_or_none()
         if row is None:
             return NOTHING_SHARED

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import lane_holds
 from app.domain.lanes import Lane
@@ -57,7 +58,7 @@ def _note_hold(conn: sa.Connection, priority: Priority, channel: Channel, *, hel
 
 def _deep(tools: Tools, channel: Channel) -> bool:
     parameters = {"priority": Priority.P1, "channel": channel, "limit": tools.gate_depth}
-    with tools.once.connect() as conn:
+    with unavailable_when_down(), tools.once.connect() as conn:
         return bool(run(conn, PACKAGE, "due_depth", parameters).scalar_one() >= tools.gate_depth)
 
 
