@@ -1,5 +1,6 @@
 """Single messages over HTTP."""
 
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -296,6 +297,24 @@ def test_a_reported_event_counts_once_a_key(api, message):
     assert again.headers["Idempotency-Replayed"] == "true"
     events = api.get(f"{path}/events").json["items"]
     assert [event["event_type"] for event in events] == ["queued", "converted"]
+
+
+def test_a_key_stands_for_the_path_too(api, message):
+    paths = [api.post("/v1/messages", message).headers["Location"] for _ in range(2)]
+    headers = {"Idempotency-Key": "sale-1"}
+    first, second = (
+        api.post(f"{path}/events", {"event_type": "converted"}, headers=headers) for path in paths
+    )
+    assert first.status_code == 201
+    assert second.status_code == 422
+    assert second.json["type"] == "/problems/idempotency-key-reused"
+
+
+def test_a_media_type_may_have_parameters(api, message):
+    answer = api.call(
+        "POST", "/v1/messages", data=json.dumps(message), content_type="application/json; charset=utf-8"
+    )
+    assert answer.status_code == 202
 
 
 def test_only_what_callers_can_know_may_be_reported(api, message):

@@ -22,13 +22,17 @@ def postal_key():
 
 @pytest.fixture
 def client(app, settings, postal_key):
-    public = postal_key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    update = {"postal_webhook_public_key": base64.b64encode(public).decode()}
+    update = {"postal_webhook_public_key": spki(postal_key)}
     configured = App(settings=settings.model_copy(update=update), engine=app.engine, name="test")
     yield create_app(configured).test_client()
     configured.broker.client.close()
+
+
+def spki(key):
+    public = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return base64.b64encode(public).decode()
 
 
 def signed(key, body):
@@ -87,3 +91,12 @@ def test_what_became_of_webhooks_is_counted_by_gateway(client, postal_key):
     text = client.get("/metrics").text
     assert 'tocsin_webhooks_total{gateway="postal",result="accepted"}' in text
     assert 'tocsin_webhooks_total{gateway="postal",result="forged"}' in text
+
+
+def test_a_webhook_is_kept_under_the_address_that_the_world_knows(app, settings, postal_key):
+    update = {"public_base_url": "https://tocsin.example.com/", "postal_webhook_public_key": spki(postal_key)}
+    configured = App(settings=settings.model_copy(update=update), engine=app.engine, name="test")
+    client = create_app(configured).test_client()
+    client.post("/webhooks/postal?a=1", data=BODY, headers=signed(postal_key, BODY))
+    configured.broker.client.close()
+    assert inbox(app)[0].url == "https://tocsin.example.com/webhooks/postal?a=1"
