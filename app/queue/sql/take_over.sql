@@ -4,7 +4,7 @@
 WITH claim AS (
     UPDATE claims
     SET state = 'sending', worker = %(worker)s, lease_until = now() + %(lease)s
-    WHERE uuid = %(claim)s AND state = 'claimed' AND created_at > now() - %(lease)s
+    WHERE uuid = %(claim)s AND state = 'claimed' AND created_at > now() - %(lease)s::interval
     RETURNING uuid, state
 )
 SELECT
