@@ -29,6 +29,8 @@ def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:
         max_overflow=0,
         pool_timeout=5,
         pool_pre_ping=True,
+        # An error that names a statement must not show whom it was about.
+        hide_parameters=True,
         connect_args={
             "application_name": f"tocsin {name}",
             "connect_timeout": 5,
