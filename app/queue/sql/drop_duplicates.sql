@@ -1,14 +1,16 @@
 -- Removes from an upload each line whose address stands on an earlier line too; gives how many.
 --
--- Hashes are grouped first, since they are short; only what shares one is compared in full.
-WITH shared AS (
+-- Hashes are grouped first, since they are short; only what shares one is compared in full. Both lists are
+-- made once: statistics of earlier uploads let the planner expect a single row of this one, and it would
+-- make them anew for each.
+WITH shared AS MATERIALIZED (
     SELECT address_hash
     FROM batch_staging
     WHERE batch_id = %(batch)s
     GROUP BY address_hash
     HAVING count(*) > 1
 ),
-repeated AS (
+repeated AS MATERIALIZED (
     SELECT
         line,
         row_number() OVER (
