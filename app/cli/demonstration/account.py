@@ -146,7 +146,8 @@ def _latencies(books: Books, messages: Iterable[Message]) -> Iterator[float]:
 
 
 def _failover(books: Books) -> Failover:
-    of_run = [entry for entry in books.acceptances if entry["uuid"] in {m["uuid"] for m in books.messages}]
+    known = {message["uuid"] for message in books.messages}
+    of_run = [entry for entry in books.acceptances if entry["uuid"] in known]
     began, ended = books.played.outage_began, books.played.outage_ended
     others = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] != books.primary)
     primary = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] == books.primary)

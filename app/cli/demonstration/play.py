@@ -18,6 +18,7 @@ from app.domain.vocabulary import MessageType, Priority
 
 _BULK = "/v1/messages/bulk"
 _SINGLE = "/v1/messages"
+_NOT_FOUND = 404
 # So many codes are asked for once more with the same key, as a client does that heard no answer.
 _EVERY = 10
 
@@ -51,7 +52,8 @@ class Show:
         api, blocked = self.system.api, self.scenario.blocked
         api.write("PUT", f"/v1/senders/email/{texts.SENDER}", texts.SENDER_IDENTITY)
         for template in texts.TEMPLATES:
-            api.write("POST", "/v1/templates", template)
+            if api.call("GET", f"/v1/templates/email/{template['slug']}").status == _NOT_FOUND:
+                api.write("POST", "/v1/templates", template)
         lines = [
             orjson.dumps({"channel": "email", "address": address, "reason": "manual"}) for address in blocked
         ]
