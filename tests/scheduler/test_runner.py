@@ -139,3 +139,10 @@ def test_what_a_seldom_job_came_to_is_told(runner):
     with capture_logs() as logs:
         runner.tick(job)
     assert logs == [{"event": "job done", "job": "clean", "result": "messages 7", "log_level": "info"}]
+
+
+def test_one_whose_own_count_of_the_lease_is_over_begins_nothing(leader, runner):
+    leader._until = float("-inf")
+    job, ran = counting()
+    runner.tick(job)
+    assert ran == []

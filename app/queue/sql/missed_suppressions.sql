@@ -31,11 +31,14 @@ blamed AS (
 missed AS MATERIALIZED (
     SELECT DISTINCT ON (channel, key, reason) *
     FROM blamed
-    WHERE NOT EXISTS (
-        SELECT FROM suppression_list AS s
+    WHERE (
+        -- A subquery for each row keeps the planner on the index, however long the list is.
+        SELECT true
+        FROM suppression_list AS s
         WHERE s.channel IN (blamed.channel, 'all') AND s.address = blamed.key
           AND (s.reason = blamed.reason OR s.message_id = blamed.message_id)
-    )
+        LIMIT 1
+    ) IS NULL
     ORDER BY channel, key, reason, recorded_at DESC
 )
 SELECT message_id, channel, recipient_address, reason, source
