@@ -138,7 +138,10 @@ def remove_staged(engine: sa.Engine, batch: int) -> int:
 
 def drop_duplicates(conn: sa.Connection, batch: int, channel: Channel) -> int:
     """Leave each address's first line only; gives how many lines went."""
-    # Else a million hashes are sorted on disk.
-    conn.exec_driver_sql("SET LOCAL work_mem = '64MB'")
+    # Else a million hashes are sorted on disk. And nothing is known yet of how many rows this batch has:
+    # a nested loop, which the planner takes for cheap then, would compare each with each.
+    conn.exec_driver_sql("SET LOCAL work_mem = '64MB'; SET LOCAL enable_nestloop = off")
     parameters = {"batch": batch, "in_lower_case": channel is Channel.EMAIL}
-    return int(run(conn, PACKAGE, "drop_duplicates", parameters).one().duplicate)
+    dropped = int(run(conn, PACKAGE, "drop_duplicates", parameters).one().duplicate)
+    conn.exec_driver_sql("SET LOCAL enable_nestloop = on")
+    return dropped
