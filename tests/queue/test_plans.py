@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db.sql import statement
+from app.embedded.postgres import create_database
 from app.queue import PACKAGE
 
 FILL = """
@@ -57,7 +58,7 @@ STATEMENTS = {
     "take_over": {"priority": "P3", "claim": uuid4(), "worker": "x", "lease": timedelta(seconds=60)},
     "still_processing": {"priority": "P3", "claim": uuid4()},
     "settle": SETTLE,
-    "due_depth": {"priority": "P3", "channel": "email", "limit": 1000},
+    "lane_depth": {"priority": "P3", "channel": "email", "limit": 1000},
     "expire": {**CLAIM, "size": 500},
 }
 
@@ -66,7 +67,7 @@ STATEMENTS = {
 def filled(databases, template_database):
     """A database with enough rows that walking over all of them would be dear."""
     databases.connection.execute("DROP DATABASE IF EXISTS filled_for_plans WITH (FORCE)")
-    databases.connection.execute(f"CREATE DATABASE filled_for_plans TEMPLATE {template_database}")
+    create_database(databases.connection, "filled_for_plans", template=template_database)
     url = sa.make_url(databases.urls("filled_for_plans").owner).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
         connection.execute(FILL)
