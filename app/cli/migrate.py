@@ -33,7 +33,7 @@ def migrate(*, target: str, down: bool, as_json: bool) -> None:
     """Bring the database to this version's schema, as the owner of the tables.
 
     Connects as MIGRATION_DATABASE_URL, or as DATABASE_URL where that is not set, and lets the role of
-    DATABASE_URL use what it made.
+    DATABASE_URL use what it made, once all of it is there.
     """
     settings = reachable(config.load())
     url = settings.migration_database_url or str(settings.database_url)
@@ -43,7 +43,9 @@ def migrate(*, target: str, down: bool, as_json: bool) -> None:
         if down:
             downgrade(url, target)
         else:
-            upgrade(url, application_url=settings.database_url, revision=target)
+            # Half a schema lacks tables that the rights are about.
+            application = settings.database_url if _is_head(target) else None
+            upgrade(url, application_url=application, revision=target)
         after = _revision(url)
     if as_json:
         print_json({"before": before, "after": after, "steps": steps})
@@ -58,6 +60,10 @@ def _revision(url: str) -> str | None:
             return MigrationContext.configure(conn).get_current_revision()
     finally:
         engine.dispose()
+
+
+def _is_head(target: str) -> bool:
+    return target in ("head", ScriptDirectory(str(MIGRATIONS)).get_current_head())
 
 
 def _steps(before: str | None, target: str, *, down: bool) -> list[Step]:

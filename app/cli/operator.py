@@ -4,6 +4,8 @@ import os
 import pwd
 from contextlib import suppress
 
+import click
+
 from app import logs
 from app import settings as config
 from app.bootstrap import App, build
@@ -22,7 +24,9 @@ def application() -> App:
     """Make the services of this command; raises ConfigurationError that says what to start or to set."""
     settings = reachable(config.load())
     logs.configure(settings)
-    return build(settings, "command", connections=_CONNECTIONS)
+    app = build(settings, "command", connections=_CONNECTIONS)
+    click.get_current_context().call_on_close(app.engine.dispose)
+    return app
 
 
 def reachable(settings: Settings) -> Settings:
