@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 EVENTS_QUEUE = "events"
 INGEST_QUEUE = "ingest"
 
+# One is running, one follows for what came meanwhile.
+MOST_EVENT_WAKES = 2
+
 
 class Wake(Protocol):
     """Whoever can be told that there is work."""
@@ -70,13 +73,16 @@ class BrokerWake:
         self._send(self._lanes[priority].queue, "enqueue", batch)
 
     def release(self, priority: Priority) -> None:
-        self._send(self._lanes[priority].queue, "release_claims", priority.value)
+        lane = self._lanes[priority]
+        if self._waiting(lane.queue) < lane.max_threads:
+            self._send(lane.queue, "release_claims", priority.value)
 
     def parked(self) -> None:
-        self._send(EVENTS_QUEUE, "record_parked")
+        if self._waiting(EVENTS_QUEUE) < MOST_EVENT_WAKES:
+            self._send(EVENTS_QUEUE, "record_parked")
 
     def inbox(self) -> None:
-        if self._waiting(EVENTS_QUEUE) < 2:  # noqa: PLR2004 - one is running, one follows what came meanwhile
+        if self._waiting(EVENTS_QUEUE) < MOST_EVENT_WAKES:
             self._send(EVENTS_QUEUE, "record_event")
 
     def _waiting(self, queue: str) -> int:

@@ -1,4 +1,4 @@
--- Counts the due messages of one lane, but never further than `limit`.
+-- Counts the due messages of one lane, on one channel or (null) on all, but never further than `limit`.
 --
 -- Flow by flow, so that messages for later, however many there are, are not walked over.
 SELECT count(*) AS depth
@@ -14,6 +14,6 @@ FROM (
         ORDER BY m.scheduled_for, m.id
         LIMIT %(limit)s
     ) AS due
-    WHERE f.priority = %(priority)s
+    WHERE f.priority = %(priority)s AND (%(channel)s::text IS NULL OR f.channel = %(channel)s)
     LIMIT %(limit)s
 ) AS counted

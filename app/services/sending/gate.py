@@ -59,7 +59,7 @@ def _note_hold(conn: sa.Connection, priority: Priority, channel: Channel, *, hel
 def _deep(tools: Tools, channel: Channel) -> bool:
     parameters = {"priority": Priority.P1, "channel": channel, "limit": tools.gate_depth}
     with unavailable_when_down(), tools.once.connect() as conn:
-        return bool(run(conn, PACKAGE, "due_depth", parameters).scalar_one() >= tools.gate_depth)
+        return bool(run(conn, PACKAGE, "lane_depth", parameters).scalar_one() >= tools.gate_depth)
 
 
 def _healthy(tools: Tools, channels: Sequence[Channel]) -> list[Channel]:
