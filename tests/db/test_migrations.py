@@ -1,6 +1,5 @@
 """Migrations up, down, up, and what they make against what the application believes."""
 
-import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -19,9 +18,12 @@ def is_no_partition(name, kind, _parents):
     return not (kind == "table" and name is not None and name.startswith(PARTITIONS))
 
 
-def differs(_context, _found, _column, found, _default, wanted):
-    """Compare sequences by their names: Alembic asks PostgreSQL whether two values of one are the same."""
-    return found != wanted if found and "nextval" in found else None
+def is_real(change):
+    """Tell a change from a sequence's default, of which PostgreSQL gives another value each time asked."""
+    if not isinstance(change, list) or change[0][0] != "modify_default":
+        return True
+    found, wanted = change[0][5:7]
+    return getattr(found, "arg", None) is None or str(found.arg) != str(wanted.arg)
 
 
 def test_up_down_up_gives_what_the_application_believes(empty_database):
@@ -32,10 +34,10 @@ def test_up_down_up_gives_what_the_application_believes(empty_database):
         options = {
             "include_name": is_no_partition,
             "compare_type": True,
-            "compare_server_default": differs,
+            "compare_server_default": True,
         }
         context = MigrationContext.configure(conn, opts=options)
-        assert compare_metadata(context, metadata) == []
+        assert [change for change in compare_metadata(context, metadata) if is_real(change)] == []
         assert not pending(conn)
 
 
