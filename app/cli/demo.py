@@ -11,13 +11,15 @@ from app.cli.demonstration.account import Account, Books, settle_up
 from app.cli.demonstration.api import Http
 from app.cli.demonstration.display import Display, on_terminal
 from app.cli.demonstration.play import Show
-from app.cli.demonstration.watch import Snapshot, is_settled, look
+from app.cli.demonstration.watch import Snapshot, is_moving, is_told, look
 from app.cli.output import json_option, print_json
 from app.errors import TocsinError
 
 BROKEN, COULD_NOT_RUN = 1, 2
 _LOOK = 0.5  # seconds
 _ACTS = 8
+# A machine that is busy otherwise gets its time; what takes longer than this does not move.
+_LONGEST = 300.0  # seconds
 
 
 @click.command()
@@ -55,7 +57,7 @@ def _run(show: Show, display: Display) -> Account:
     with display.alive(), ThreadPoolExecutor(_ACTS, thread_name_prefix="act") as pool:
         acts = show.start(pool)
         snapshot = _watch(show, display, acts)
-        display.say("all is sent off; waiting for what is still on its way")
+        display.say("all is accepted; waiting for what is still on its way")
         _settle(show, display, snapshot)
         display.say("comparing Tocsin's books with the gateways'")
         return settle_up(_books(show))
@@ -64,22 +66,28 @@ def _run(show: Show, display: Display) -> Account:
 def _watch(show: Show, display: Display, acts: list[Future[None]]) -> Snapshot:
     snapshot = Snapshot()
     while not all(act.done() for act in acts):
-        snapshot = look(show, snapshot)
-        display.show(snapshot)
-        time.sleep(_LOOK)
+        snapshot = _look_again(show, display, snapshot)
     for act in acts:
         act.result()
     return snapshot
 
 
 def _settle(show: Show, display: Display, snapshot: Snapshot) -> None:
-    give_up_at = time.monotonic() + show.scenario.pace.settling.total_seconds()
-    while time.monotonic() < give_up_at:
-        snapshot = look(show, snapshot)
-        display.show(snapshot)
-        if is_settled(show, snapshot):
-            return
-        time.sleep(_LOOK)
+    """Wait until all is sent, and then a little for what the gateways have to tell about it."""
+    give_up_at = time.monotonic() + _LONGEST
+    while is_moving(show, snapshot) and time.monotonic() < give_up_at:
+        snapshot = _look_again(show, display, snapshot)
+    display.say("all is sent; waiting for what the gateways tell about it")
+    give_up_at = time.monotonic() + show.scenario.pace.telling.total_seconds()
+    while not is_told(show, snapshot) and time.monotonic() < give_up_at:
+        snapshot = _look_again(show, display, snapshot)
+
+
+def _look_again(show: Show, display: Display, snapshot: Snapshot) -> Snapshot:
+    time.sleep(_LOOK)
+    snapshot = look(show, snapshot)
+    display.show(snapshot)
+    return snapshot
 
 
 def _books(show: Show) -> Books:

@@ -118,7 +118,7 @@ class Pace:
     outage_lasts: timedelta
     emergency: timedelta
     codes_last: timedelta
-    settling: timedelta
+    telling: timedelta
 
 
 # Codes are asked for until after the breaker has let its probes through, so that the way back is seen.
@@ -130,7 +130,7 @@ FULL = Pace(
     outage_lasts=timedelta(seconds=8),
     emergency=timedelta(seconds=8),
     codes_last=timedelta(seconds=42),
-    settling=timedelta(seconds=30),
+    telling=timedelta(seconds=20),
 )
 SMALL = Pace(
     newsletter=timedelta(seconds=0.3),
@@ -140,7 +140,7 @@ SMALL = Pace(
     outage_lasts=timedelta(seconds=3),
     emergency=timedelta(seconds=2),
     codes_last=timedelta(seconds=5),
-    settling=timedelta(seconds=30),
+    telling=timedelta(seconds=20),
 )
 SMALL_SHARE = 0.1
 

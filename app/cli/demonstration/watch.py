@@ -11,7 +11,7 @@ from app.cli.demonstration.play import Show
 from app.domain.vocabulary import Priority, Status
 from app.errors import Unavailable
 
-_MOVING = ("waiting", Status.PROCESSING, Status.SENT)
+_MOVING = ("waiting", Status.PROCESSING)
 # What is due this soon is not called waiting for its retry.
 _SOON = timedelta(seconds=1)
 
@@ -48,15 +48,25 @@ def look(show: Show, last: Snapshot) -> Snapshot:
         )
 
 
-def is_settled(show: Show, snapshot: Snapshot) -> bool:
-    """Tell whether nothing moves any more: what is pending waits for a later retry."""
+def is_moving(show: Show, snapshot: Snapshot) -> bool:
+    """Tell whether anything is still to be sent now; what is pending for a later retry is not."""
     if not snapshot.answers or any(
         counts.get(name) for counts in snapshot.counts.values() for name in _MOVING
     ):
+        return True
+    try:
+        return _due(show)
+    except (Unavailable, Unexpected):
+        return True
+
+
+def is_told(show: Show, snapshot: Snapshot) -> bool:
+    """Tell whether the gateways have told all that they know, and Tocsin has taken it in."""
+    if any(counts.get(Status.SENT) for counts in snapshot.counts.values()):
         return False
     try:
         webhooks = show.system.simulator.get("/_simulator/webhooks")
-        return not webhooks["pending"] and not _due(show)
+        return bool(webhooks) and not webhooks["pending"]
     except (Unavailable, Unexpected):
         return False
 
