@@ -1,28 +1,50 @@
 """`tocsin bench`: run one bench or all, say what came out and on what machine."""
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import click
 from rich.console import Console
 
-from bench import drain
-from bench.results import Result, machine, write
+from bench import accept, backlog, bulk, crash, drain, failover, p0, start
+from bench.picture import draw
+from bench.results import Result, in_words, machine, write
+from bench.sizes import QUICK, Size
 
-BENCHES: dict[str, Callable[[], Result]] = {
+BENCHES: dict[str, Callable[[Size], Result]] = {
+    "start": start.run,
     "drain": drain.run,
+    "bulk": bulk.run,
+    "accept": accept.run,
+    "p0": p0.run,
+    "backlog": backlog.run,
+    "failover": failover.run,
+    "crash": crash.run,
 }
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHES)))
-def bench(names: tuple[str, ...]) -> None:
-    """Measure; without a name, everything."""
-    console = Console()
+@click.option("--quick", is_flag=True, help="A tenth of everything, to see that it works.")
+@click.option("--full", is_flag=True, help="Also what takes very long.")
+@click.option("--kills", type=click.IntRange(1), help="How many processes `crash` kills.")
+def bench(names: tuple[str, ...], *, quick: bool, full: bool, kills: int | None) -> None:
+    """Measure; without a name, everything. It is about 25 minutes of full load.
+
+    Every bench brings servers and simulated gateways of its own and reaches nothing else. Results go to
+    bench/results, as JSON and as a picture.
+    """
+    size = replace(QUICK if quick else Size(), full=full)
+    if kills is not None:
+        size = replace(size, kills=kills)
+    console = Console(width=None if sys.stdout.isatty() else 140)
     about = machine()
-    console.print(about)
-    results = []
+    console.print(in_words(about), highlight=False)
     for name in names or BENCHES:
-        result = BENCHES[name]()
+        console.print(f"{name} …", highlight=False)
+        result = BENCHES[name](size)
         result.show(console)
-        results.append(result)
-    console.print(f"written to {write(results, about)}")
+        # Kept one by one, so that a later one that fails costs nothing.
+        written = write([result], about, size.share)
+    console.print(f"written to {written} and {draw(written).name}", highlight=False, soft_wrap=True)

@@ -1,28 +1,23 @@
-"""The ground a bench stands on: servers of its own, the simulator, processes to be measured."""
+"""The ground a bench stands on: servers of its own, simulated gateways, processes to be measured."""
 
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
+import click
 import psycopg
 
 from app.db.migrate import upgrade
 from app.embedded import places, servers
 from app.embedded.guard import Guard
 from app.embedded.supervisor import Supervisor
-from app.simulator.environment import environment, port_of
-
-PROJECT = Path(__file__).parents[1]
-_TICK = os.sysconf("SC_CLK_TCK")
+from app.simulator.environment import environment as gateway_environment
+from bench.gateways import Gateways
+from bench.ports import free_base
+from bench.processes import PROJECT, Measured, running, tocsin
+from bench.waiting import until
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,146 +26,86 @@ class Ground:
 
     root: Path
     variables: Mapping[str, str]
-    simulator_port: int
+    gateways: Gateways
     guard: Guard
 
-    @property
-    def database(self) -> psycopg.Connection:
+    def connect(self) -> psycopg.Connection:
         """Connect as the owner of the tables, each statement by itself."""
-        return psycopg.connect(_dsn(self.variables["MIGRATION_DATABASE_URL"]), autocommit=True)
+        return psycopg.connect(dsn(self.variables["MIGRATION_DATABASE_URL"]), autocommit=True)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What processes under measurement get to see."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return {**kept, **self.variables, "PYTHONPATH": str(PROJECT)}
-
-    @contextmanager
-    def running(self, *command: str, **variables: str) -> Iterator["Measured"]:
-        """Run a process of ours while the block runs, then stop it in order."""
-        log = (self.root / f"{command[-1]}-{time.monotonic_ns()}.log").open("wb")
-        process = subprocess.Popen(
-            command, env={**self.environment, **variables}, cwd=self.root, stdout=log, stderr=log
-        )
-        try:
-            yield Measured(process=process, log=Path(log.name))
-        finally:
-            process.terminate()
-            process.wait(60)
-            log.close()
-
-    def tocsin(self, *arguments: str) -> tuple[str, ...]:
-        """Give the command line of one of our own commands."""
-        return (sys.executable, "-m", "app.cli", *arguments)
-
-    def simulator(self, path: str, method: str = "GET", body: object = None) -> object:
-        """Ask or tell the simulator something."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.simulator_port}/_simulator/{path}",
-            method=method,
-            data=None if body is None else orjson.dumps(body),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return orjson.loads(answer.read() or b"null")
-
-    def accepted(self) -> int:
-        """Tell how many messages the gateways have taken."""
-        counts = self.simulator("counts")
-        assert isinstance(counts, dict)
-        return int(counts["accepted"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A process whose use of the machine is looked at."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def family(self) -> list[int]:
-        """List the process and what it forked."""
-        pids = [self.process.pid]
-        for pid in pids:
-            children = Path(f"/proc/{pid}/task/{pid}/children")
-            if children.exists():
-                pids += [int(child) for child in children.read_text().split()]
-        return pids
-
-    def cpu(self) -> float:
-        """Tell the seconds of CPU that the process and its children have used."""
-        return sum(_cpu(pid) for pid in self.family())
-
-    def peak_memory(self) -> int:
-        """Tell the most memory, in bytes, that any of them has held."""
-        return max(_status(pid, "VmHWM") for pid in self.family())
+    def running(self, *command: str, **variables: str) -> AbstractContextManager[Measured]:
+        """Run a process while the block runs, then stop it in order."""
+        return running(self.guard, command, {**self.variables, **variables}, self.root)
 
 
 @contextmanager
-def ground(*, simulator: tuple[str, ...] = ("--quiet",), webhooks: str | None = None) -> Iterator[Ground]:
-    """Start PostgreSQL, Valkey and the simulator in a fresh folder; all of it is gone afterwards."""
-    base = _free_base()
-    with tempfile.TemporaryDirectory(prefix="tocsin-bench-") as folder:
-        os.chmod(folder, 0o711)
-        place = places.make(Path(folder) / "data")
-        guard = Guard()
+def ground(*simulator: str) -> Iterator[Ground]:
+    """Start PostgreSQL, Valkey and the simulator in a fresh folder; all of it is gone afterwards.
+
+    `simulator` are options for it, beyond its ports.
+    """
+    base = free_base()
+    with fresh_folder() as folder, guarded() as guard:
         supervisor = Supervisor(guard=guard, report=lambda *_: None)
         try:
-            started = servers.start(
-                place, servers.Wanted(postgres=True, valkey=True), supervisor, durable=True
-            )
-            addresses = dict(started.addresses)
-            upgrade(addresses["MIGRATION_DATABASE_URL"], application_url=addresses["DATABASE_URL"])
-            variables = {**addresses, **environment(base), "LOG_LEVEL": "warning"}
-            stage = Ground(root=Path(folder), variables=variables, simulator_port=base, guard=guard)
-            told = ("--webhooks", webhooks) if webhooks else ()
-            with stage.running(*stage.tocsin("simulate", "--port", str(base), *simulator, *told)):
-                _until_answers(stage)
-                yield stage
+            addresses = _servers(folder, supervisor)
+            variables = {**addresses, **gateway_environment(base), "LOG_LEVEL": "warning"}
+            with simulated(guard, folder, base, *simulator) as gateways:
+                yield Ground(root=folder, variables=variables, gateways=gateways, guard=guard)
         finally:
             supervisor.stop()
-            guard.close()
 
 
-def cpu_of_children() -> float:
-    """Tell the seconds of CPU that processes waited for have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+@contextmanager
+def simulated(guard: Guard, folder: Path, base: int, *options: str) -> Iterator[Gateways]:
+    """Run a simulator on these ports while the block runs."""
+    gateways = Gateways(port=base)
+    with running(guard, tocsin("simulate", "--port", str(base), *options, "--quiet"), {}, folder):
+        until(lambda: _answers(gateways), "the simulator answers")
+        yield gateways
 
 
-def _until_answers(stage: Ground) -> None:
-    for _ in range(200):
-        try:
-            stage.accepted()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("the simulator does not answer")
+@contextmanager
+def fresh_folder() -> Iterator[Path]:
+    """Make a folder that the servers' account may pass through, and remove it."""
+    _refuse_beside_settings()
+    with tempfile.TemporaryDirectory(prefix="tocsin-bench-", ignore_cleanup_errors=True) as folder:
+        # The servers do not run as root, and nobody may look in.
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
-def _free_base() -> int:
-    import socket  # noqa: PLC0415 - only here
+@contextmanager
+def guarded() -> Iterator[Guard]:
+    """Have everything stopped that was started in the block, also where the bench is killed."""
+    guard = Guard()
+    try:
+        yield guard
+    finally:
+        guard.close()
 
-    for base in range(21_000, 29_000, 10):
-        ports = (base, port_of("postal", base), port_of("ses", base))
-        with socket.socket() as probe:
-            if all(probe.connect_ex(("127.0.0.1", port)) for port in ports):
-                return base
-    raise RuntimeError("no free ports")
 
-
-def _dsn(url: str) -> str:
+def dsn(url: str) -> str:
+    """Give libpq's address for SQLAlchemy's."""
     return url.replace("postgresql+psycopg://", "postgresql://")
 
 
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+def _servers(folder: Path, supervisor: Supervisor) -> dict[str, str]:
+    wanted = servers.Wanted(postgres=True, valkey=True)
+    addresses = dict(servers.start(places.make(folder / "data"), wanted, supervisor).addresses)
+    upgrade(addresses["MIGRATION_DATABASE_URL"], application_url=addresses["DATABASE_URL"])
+    return addresses
 
 
-def _status(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    return 0
+def _answers(gateways: Gateways) -> bool:
+    try:
+        gateways.accepted()
+    except OSError:
+        return False
+    return True
+
+
+def _refuse_beside_settings() -> None:
+    """What stands in `.env` would be obeyed: a bench must reach neither real gateways nor real data."""
+    if (PROJECT / ".env").exists():
+        raise click.ClickException("Benches do not run beside a file .env; move it away for the time.")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import orjson
@@ -10,23 +10,31 @@ import psycopg
 import pycurl
 
 from app.db.sql import statement
-from app.domain.rendering import compile_parts
+from app.domain.rendering import Compiled, compile_parts
 from app.queue import PACKAGE
 from bench.fill import HTML, SUBJECT, TEXT
+from bench.ground import dsn
 
 IN_FLIGHT = 64
 
 
 def main() -> None:
-    """Drain the campaign lane once."""
-    database = psycopg.connect(
-        os.environ["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://"), autocommit=True
-    )
+    """Drain the campaign lane whenever told to."""
+    database = psycopg.connect(dsn(os.environ["DATABASE_URL"]), autocommit=True)
     template = compile_parts(SUBJECT, HTML, TEXT)
     url = os.environ["POSTAL_URL"] + "/api/v1/send/message"
-    headers = ["Content-Type: application/json", f"X-Server-API-Key: {os.environ['POSTAL_API_KEY']}", "Expect:"]
-    loop = _Loop(url, headers)
-    claim_sql, settle_sql = statement(PACKAGE, "claim"), statement(PACKAGE, "settle")
+    key = os.environ["POSTAL_API_KEY"]
+    loop = _Loop(url, ["Content-Type: application/json", f"X-Server-API-Key: {key}", "Expect:"])
+    database.execute("LISTEN drain")
+    print("listening", flush=True)
+    while True:
+        for _ in database.notifies(stop_after=1):
+            pass
+        _drain(database, template, loop)
+
+
+def _drain(database: psycopg.Connection, template: Compiled, loop: "_Loop") -> None:
+    claim_sql, settle_sql = statement(PACKAGE, "claim").encode(), statement(PACKAGE, "settle").encode()
     position: tuple[datetime, int] | None = None
     while True:
         claim = uuid4()
@@ -53,7 +61,7 @@ def _claiming(claim: object, position: tuple[datetime, int] | None) -> dict[str,
     }
 
 
-def _body(template: object, row: tuple) -> bytes:
+def _body(template: Compiled, row: tuple) -> bytes:
     content = template.render(row[18])
     return orjson.dumps(
         {

@@ -1,0 +1,200 @@
+"""crash: everything is killed again and again, and everybody is counted at the gateways."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.accounts import account, open_messages
+from bench.calling import Caller, upload
+from bench.processes import PROJECT, tocsin
+from bench.results import Result
+from bench.singles import singles
+from bench.sizes import Size
+from bench.system import System, system
+from bench.victims import PLAN, Victims
+from bench.waiting import until
+
+LATENCY = "100"  # milliseconds, so that every kill finds requests on the wire
+BETWEEN = (1.0, 4.0)  # seconds from kill to kill
+UPLOADS = 40
+LANES = ("P3", "P2", "P1", "P3", "P4")
+SINGLES = 10.0  # a second
+# A claim waits to be taken over for moments; after so long its wake is lost.
+LOST_AFTER = 45  # seconds
+
+# Leases of dead workers need not be waited for: to all others it looks the same, only later.
+_LAPSE = """
+UPDATE claims
+SET lease_until = now() - interval '1 second', created_at = created_at - interval '1 hour'
+WHERE state <> 'closed' AND lease_until > now() AND (
+    split_part(worker, ':', 2)::int <> ALL (%s)
+    OR (state = 'claimed' AND created_at < now() - %s * interval '1 second'))
+"""
+_WORKERS = "SELECT DISTINCT split_part(worker, ':', 2)::int FROM claims WHERE state <> 'closed'"
+_STOPPABLE = """
+SELECT split_part(worker, ':', 2)::int, uuid FROM claims
+WHERE state = 'sending' AND priority = 'P4' AND lease_until > now() + interval '55 seconds'
+ORDER BY size DESC
+LIMIT 1
+"""
+_RELEASED = (
+    "SELECT count(*) FROM claims WHERE uuid = %s AND worker NOT LIKE '%%release' AND state <> 'closed'"
+)
+_IN_QUEUE = "SELECT count(*) FROM message_queue"
+_BATCHES = """
+SELECT coalesce(sum(abs(b.sent + b.delivered - counted.taken)), 0)
+FROM message_batches AS b
+CROSS JOIN LATERAL (
+    SELECT count(*) AS taken FROM message_queue AS m
+    WHERE m.batch_id = b.id AND m.status IN ('sent', 'delivered')
+) AS counted
+"""
+_UNREAD = "SELECT count(*) FROM webhook_inbox WHERE processed_at IS NULL"
+
+
+def run(size: Size) -> Result:
+    """Kill, wait until all has come to rest, and count."""
+    count = size.of(100_000, 400)
+    result = Result(
+        bench="crash", what=f"{count:,} messages, {size.kills} kills -9, each actor message twice"
+    )
+    twice = os.pathsep.join((str(Path(__file__).parent / "doubling"), str(PROJECT)))
+    with system("--latency", LATENCY, journal=True, PYTHONPATH=twice) as whole:
+        seed = random.SystemRandom().randrange(10**6)
+        result.note(f"seed {seed}")
+        victims = Victims(whole, random.Random(seed))  # noqa: S311 - It chooses whom to kill.
+        with singles(whole.port, whole.key, SINGLES) as sent, _feeding(whole, count, size.kills) as fed:
+            with _stopped(victims, result):
+                _kill(victims, size.kills)
+            fed.done.wait(600)
+        _until_at_rest(victims, waits_for_leases=size.full)
+        expected = sum(fed.received) + len(sent.uuids)
+        _report(victims, result, expected, sent.uuids)
+    return result
+
+
+def _kill(victims: Victims, kills: int) -> None:
+    plan: list[str] = []
+    while len(plan) < kills:
+        plan += victims.dice.sample(PLAN, len(PLAN))
+    for kind in plan[:kills]:
+        time.sleep(victims.dice.uniform(*BETWEEN))
+        victims.kill(kind)
+
+
+@dataclass
+class _Fed:
+    received: list[int] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def _feeding(whole: System, count: int, kills: int) -> Iterator[_Fed]:
+    """Upload bulk requests beside the block, spread over the time that the kills take."""
+    fed = _Fed()
+    pause = kills * sum(BETWEEN) / 2 / UPLOADS
+    caller = Caller(whole.port, whole.key)
+
+    def feed() -> None:
+        for number in range(UPLOADS):
+            addresses = (f"reader{number}-{place}@bulk.example.com" for place in range(count // UPLOADS))
+            answer = caller.insist_bulk(upload(LANES[number % len(LANES)], addresses))
+            fed.received.append(answer["received"])
+            time.sleep(pause)
+        fed.done.set()
+
+    thread = threading.Thread(target=feed, name="feeding")
+    thread.start()
+    try:
+        yield fed
+    finally:
+        thread.join()
+
+
+@contextmanager
+def _stopped(victims: Victims, result: Result) -> Iterator[None]:
+    """Beside the block, stop a worker that is sending until its claim was released, then wake it.
+
+    A second process of its lane sends what was released meanwhile.
+    """
+    whole = victims.whole
+    with whole.running(*tocsin("workers", "--only", "transactional")):
+        thread = threading.Thread(target=lambda: result.note(_stop_one(victims)), name="stopping")
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+
+def _stop_one(victims: Victims) -> str:
+    found: list[tuple[int, object]] = []
+
+    def stopped() -> bool:
+        for pid, claim in victims.ask(_STOPPABLE):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+                victims.spared.add(pid)
+                found.append((pid, claim))
+        return bool(found)
+
+    until(stopped, "somebody sends P4", within=120)
+    (pid, claim), began = found[0], time.monotonic()
+    try:
+        until(
+            lambda: victims.ask(_RELEASED, claim)[0][0] == 0,
+            "the stopped worker's claim is released",
+            within=300,
+        )
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+        victims.spared.discard(pid)
+    return f"a worker was stopped in the middle of a claim for {time.monotonic() - began:.0f} s, and woken"
+
+
+def _until_at_rest(victims: Victims, *, waits_for_leases: bool) -> None:
+    def at_rest() -> bool:
+        if not waits_for_leases:
+            _lapse(victims)
+        with suppress(Exception), victims.whole.connect() as database:
+            return open_messages(database) == 0
+        return False
+
+    until(at_rest, "all has come to rest", within=1200, pause=1.0)
+    gateways = victims.whole.gateways
+    with suppress(TimeoutError):
+        until(lambda: gateways.told()["pending"] == 0, "webhooks are told", within=180, pause=0.5)
+    until(lambda: victims.ask(_UNREAD)[0][0] == 0, "webhooks are read", within=120, pause=0.5)
+    # Counts of batches are two seconds old at most.
+    with suppress(TimeoutError):
+        until(lambda: victims.ask(_BATCHES)[0][0] == 0, "batches are counted", within=20, pause=0.5)
+
+
+def _lapse(victims: Victims) -> None:
+    alive = [pid for (pid,) in victims.ask(_WORKERS) if Path(f"/proc/{pid}").exists()]
+    with suppress(Exception), victims.whole.connect() as database:
+        database.execute(_LAPSE, (alive, LOST_AFTER))
+
+
+def _report(victims: Victims, result: Result, expected: int, uuids: list[str]) -> None:
+    whole = victims.whole
+    with whole.connect() as database:
+        in_queue = int(victims.ask(_IN_QUEUE)[0][0])
+        result.add("accepted, and not once in the queue", "messages", abs(in_queue - expected), at_most=0)
+        account(database, whole.gateways, uuids).report(result)
+    result.add("counts of batches differ by", "messages", float(victims.ask(_BATCHES)[0][0]), at_most=0)
+    unknown = victims.unknown()
+    result.add("unknown after a kill, at most", "messages", max([number for _, number in unknown], default=0))
+    beyond = sum(number > kill.bound for kill, number in unknown)
+    result.add("kills after which more were unknown than in flight", "kills", beyond, at_most=0)
+    kinds = [kill.kind for kill in victims.kills]
+    result.note("killed: " + ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
+    told = whole.gateways.told()
+    result.note(f"webhooks: {told['planned']:,} planned, {told['given_up']:,} given up by the gateway")
