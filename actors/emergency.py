@@ -25,6 +25,9 @@ def stand_in_for_redis(tools: Tools, client: redis.Redis) -> None:
                 lane.work(tools, Priority.P0, sweep=True)
             except TocsinError as exc:
                 log.warning("emergency lane waits", error=str(exc))
+            except Exception:
+                # Whatever it was, the next look may find it gone; this thread must not be.
+                log.exception("emergency lane stumbled")
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -33,6 +33,7 @@ BULK_NICENESS = 10
 # What is on the wire is waited for: a gateway's time-out and the settling behind it.
 DRAIN = 30.0  # seconds
 RESTART_AFTER = 1.0  # seconds
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +94,7 @@ class _Parent:
 
     def run(self) -> None:
         """Keep all children alive until told to stop, then wait until they have drained."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOPPING:
             signal.signal(number, self._stop)
         self.children = [_Child(crew=crew) for crew in self.crews]
         while not self.stopping:
@@ -123,8 +124,11 @@ class _Parent:
 
 def _fork(settings: Settings, crew: Crew) -> int:
     parent = os.getpid()
+    # Told to stop before it can hear, a child would never stop: it hears of it once it is ready.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
         return pid
     code = 1
     try:
@@ -142,8 +146,9 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
     os.nice(crew.niceness)
     app = build(settings, crew.name, connections=crew.threads + 2)
     tools = app.tools
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         signal.signal(number, lambda *_: tools.stopping.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     declare(app.broker, tools)
     worker = dramatiq.Worker(
         app.broker, queues=set(crew.queues), worker_timeout=crew.look, worker_threads=crew.threads

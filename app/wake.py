@@ -102,7 +102,7 @@ class BrokerWake:
 def _hint() -> Iterator[None]:
     try:
         yield
-    except (RedisError, dramatiq.errors.ConnectionError) as exc:
+    except (RedisError, dramatiq.errors.BrokerConnectionError) as exc:
         # What is committed is safe: the dispatcher finds it as soon as Redis is back.
         log.warning("wake lost", error=type(exc).__name__)
 

@@ -1,0 +1,5 @@
+"""A sending process over real servers."""
+
+from tests.world import gateways, outages, settings, world
+
+__all__ = ["gateways", "outages", "settings", "world"]
