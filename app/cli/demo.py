@@ -75,6 +75,8 @@ def _watch(show: Show, display: Display, acts: list[Future[None]]) -> Snapshot:
 def _settle(show: Show, display: Display, snapshot: Snapshot) -> None:
     """Wait until all is sent, and then a little for what the gateways have to tell about it."""
     give_up_at = time.monotonic() + _LONGEST
+    # The last look may be older than the last batch.
+    snapshot = _look_again(show, display, snapshot)
     while is_moving(show, snapshot) and time.monotonic() < give_up_at:
         snapshot = _look_again(show, display, snapshot)
     display.say("all is sent; waiting for what the gateways tell about it")

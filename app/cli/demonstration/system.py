@@ -125,9 +125,11 @@ class _Child:
     process: Process
     words: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
-    def listen(self) -> None:
+    def listen(self) -> Thread:
         """Keep on reading what it prints, so that it never has to wait for us."""
-        Thread(target=self._read, name="lines of up", daemon=True).start()
+        thread = Thread(target=self._read, name="lines of up", daemon=True)
+        thread.start()
+        return thread
 
     def is_up(self) -> bool:
         """Tell whether it has published what runs; raises ConfigurationError where it has ended."""
@@ -139,8 +141,9 @@ class _Child:
     def _read(self) -> None:
         if self.process.lines is None:
             return
-        for line in self.process.lines:
-            self.words.append(line.decode(errors="replace").rstrip())
+        with self.process.lines as lines:
+            for line in lines:
+                self.words.append(line.decode(errors="replace").rstrip())
 
 
 @contextmanager
@@ -149,12 +152,13 @@ def _started() -> Iterator[None]:
     guard = Guard()
     child = _Child(process=start(_command(), guard.environment))
     guard.watch(child.process)
-    child.listen()
+    listener = child.listen()
     try:
         _wait(child.is_up, "`tocsin up` took too long.")
         yield
     finally:
         child.process.stop()
+        listener.join()
         guard.forget(child.process)
         guard.close()
 

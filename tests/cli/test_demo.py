@@ -1,0 +1,68 @@
+"""The demonstration, on a whole system that it starts and stops itself."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+PROMISES = 7
+
+
+@pytest.fixture
+def data(quick_disk):
+    """A directory for data that the servers' account may enter."""
+    root = Path(tempfile.mkdtemp(prefix="tocsin-demo-", dir=quick_disk))
+    root.chmod(0o755)
+    yield root / "data"
+    shutil.rmtree(root)
+
+
+@pytest.fixture
+def ports():
+    """A free port for the web process, and the first of some free ones in a row for the simulator."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        return one.getsockname()[1], min(two.getsockname()[1], 65000)
+
+
+def test_it_accounts_for_every_message_and_leaves_nothing_running(data, ports, eventually):
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "app.cli", "demo", "--small", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "PATH": os.environ["PATH"],
+            "PORT": str(ports[0]),
+            "SIMULATOR_PORT": str(ports[1]),
+            "DATA_DIR": str(data),
+        },
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    told = json.loads(done.stdout)
+    assert [promise["held"] for promise in told["promises"]] == [True] * PROMISES
+    assert {row["priority"]: sum(row["statuses"].values()) for row in told["rows"]} == {
+        "P0": 20, "P1": 50, "P2": 200, "P3": 1_000, "P4": 20,
+    }  # fmt: skip
+    assert told["failover"]["through"]["ses"] > 0
+    assert "postal goes down" in done.stderr
+    eventually(lambda: not (data / "running.json").exists() and processes_of(data) == [])
+
+
+def processes_of(data):
+    """Give the pids of all processes that have the directory in their environment or arguments."""
+    return [int(process.name) for process in Path("/proc").glob("[0-9]*") if _belongs(process, data)]
+
+
+def _belongs(process, data):
+    try:
+        if (process / "stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+            return False
+        return str(data).encode() in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
+    except OSError:
+        return False
