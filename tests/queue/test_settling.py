@@ -89,6 +89,14 @@ def test_a_late_acceptance_of_an_earlier_try_changes_nothing_of_the_next(world, 
     assert world.row(message).status == "processing"
 
 
+def test_an_acceptance_of_an_earlier_try_proves_nothing_of_a_later_one(world, claim):
+    message = world.one("P3")
+    old = claim()
+    world.change(message, status="held", tries=2, locked_by=None, locked_at=None)
+    assert write(world, old, message, sent(), try_number=1) == set()
+    assert world.row(message).status == "held"
+
+
 @pytest.mark.parametrize("status", ["delivered", "bounced", "failed"])
 @pytest.mark.parametrize("known", [None, "m-1"])
 def test_where_the_webhook_was_faster_settling_only_adds_the_id(world, claim, status, known):
