@@ -48,17 +48,18 @@ def test_what_is_configured_is_there_by_name(settings):
 
 
 @pytest.mark.parametrize("missing", ["postal_url", "postal_api_key"])
-def test_postal_needs_an_address_and_a_key(settings, missing):
-    assert gateways(settings(**{name: value for name, value in POSTAL.items() if name != missing})) == {}
+def test_half_of_postal_is_a_mistake(settings, missing):
+    with pytest.raises(ConfigurationError, match="POSTAL_URL and POSTAL_API_KEY"):
+        gateways(settings(**{name: value for name, value in POSTAL.items() if name != missing}))
 
 
 def test_ses_may_have_another_address(settings):
-    made = gateways(settings(**AWS, aws_endpoint_url_sesv2="http://127.0.0.1:8001/"))
+    made = gateways(settings(**AWS, ses_configuration_set="c", aws_endpoint_url_sesv2="http://127.0.0.1:8001/"))
     assert made["ses"].endpoint == "http://127.0.0.1:8001"
 
 
 def test_ses_uses_the_settings_credentials(settings, envelope):
-    made = gateways(settings(**AWS, aws_session_token="t"))["ses"]
+    made = gateways(settings(**AWS, ses_configuration_set="c", aws_session_token="t"))["ses"]
     headers = made.build([envelope()], NOW).headers
     assert "Credential=AKID/20261121/eu-west-1/ses/" in headers["Authorization"]
     assert headers["X-Amz-Security-Token"] == "t"
@@ -67,20 +68,26 @@ def test_ses_uses_the_settings_credentials(settings, envelope):
 def test_ses_falls_back_on_botocores_own_chain(settings, envelope, monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOFENV")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    chosen = settings(aws_region="eu-west-1").model_copy(
+    chosen = settings(aws_region="eu-west-1", ses_configuration_set="c").model_copy(
         update={"aws_access_key_id": None, "aws_secret_access_key": None}
     )
     headers = gateways(chosen)["ses"].build([envelope()], NOW).headers
     assert "Credential=AKIDOFENV/" in headers["Authorization"]
 
 
-def test_a_region_without_any_credentials_is_no_gateway(settings):
-    assert gateways(settings(aws_region="eu-west-1")) == {}
+def test_credentials_for_other_work_are_no_gateway(settings):
+    assert gateways(settings(**AWS)) == {}
+
+
+@pytest.mark.parametrize("chosen", [{}, {"aws_region": "eu-west-1"}])
+def test_half_of_ses_is_a_mistake(settings, chosen):
+    with pytest.raises(ConfigurationError, match="AWS_REGION and credentials"):
+        gateways(settings(**chosen, ses_configuration_set="c"))
 
 
 def test_half_a_credential_is_a_mistake(settings):
     with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY"):
-        gateways(settings(aws_region="eu-west-1", aws_access_key_id="AKID"))
+        gateways(settings(aws_region="eu-west-1", ses_configuration_set="c", aws_access_key_id="AKID"))
 
 
 def test_webhooks_are_those_whose_proof_is_possible(settings):

@@ -104,7 +104,8 @@ class NewSuppression(Body):
     reason: SuppressionReason = SuppressionReason.MANUAL
     community_id: Id | None = None
     category: Word | None = None
-    sender: Slug | None = None
+    sender: Address | None = None
+    """The address or number that the person does not want to hear from."""
     note: Reason | None = None
     expires_at: Time | None = None
 

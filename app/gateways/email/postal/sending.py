@@ -10,7 +10,7 @@ import orjson
 
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, ConfigScope, OutcomeClass
-from app.errors import Invalid
+from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import code_in_short, identifier, in_short, json_object, part, wait_asked_for, words
 from app.gateways.base import Attachment, Envelope, HttpRequest, HttpResponse
 from app.gateways.email.mail import mailbox, unsendable
@@ -56,8 +56,10 @@ class Postal:
     @classmethod
     def configured(cls, settings: Settings) -> Self | None:
         """Make the gateway that the settings describe; None where they describe none."""
-        if not settings.postal_url or not settings.postal_api_key:
+        if not settings.postal_url and not settings.postal_api_key:
             return None
+        if not settings.postal_url or not settings.postal_api_key:
+            raise ConfigurationError("Postal takes both POSTAL_URL and POSTAL_API_KEY; set both or none.")
         return cls(
             url=settings.postal_url.rstrip("/"),
             api_key=settings.postal_api_key.get_secret_value(),

@@ -51,10 +51,19 @@ class Ses:
 
     @classmethod
     def configured(cls, settings: Settings) -> Self | None:
-        """Make the gateway that the settings describe; None without a region or any credentials."""
-        credentials = _credentials(settings) if settings.aws_region else None
-        if not settings.aws_region or credentials is None:
+        """Make the gateway that the settings describe; None without a configuration set.
+
+        Credentials of AWS alone make none: many machines have them for other work, and without a
+        configuration set SES would tell nothing of what becomes of a message.
+        """
+        if not settings.ses_configuration_set:
             return None
+        credentials = _credentials(settings)
+        if not settings.aws_region or credentials is None:
+            raise ConfigurationError(
+                "SES_CONFIGURATION_SET is set, so SES also needs AWS_REGION and credentials: "
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role that AWS's own chain finds."
+            )
         amazons = f"https://email.{settings.aws_region}.amazonaws.com"
         return cls(
             region=settings.aws_region,
