@@ -20,7 +20,10 @@ from app.services.field_rules import head_faults
 from app.services.requests import File, Head
 
 _WAYS_TO_CONFIGURE = {
-    Channel.EMAIL: "set POSTAL_URL and POSTAL_API_KEY for Postal, or SES_CONFIGURATION_SET, AWS_REGION and AWS credentials for SES",
+    Channel.EMAIL: (
+        "set POSTAL_URL and POSTAL_API_KEY for Postal, "
+        "or SES_CONFIGURATION_SET, AWS_REGION and AWS credentials for SES"
+    ),
 }
 
 
