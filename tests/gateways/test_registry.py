@@ -54,7 +54,9 @@ def test_half_of_postal_is_a_mistake(settings, missing):
 
 
 def test_ses_may_have_another_address(settings):
-    made = gateways(settings(**AWS, ses_configuration_set="c", aws_endpoint_url_sesv2="http://127.0.0.1:8001/"))
+    made = gateways(
+        settings(**AWS, ses_configuration_set="c", aws_endpoint_url_sesv2="http://127.0.0.1:8001/")
+    )
     assert made["ses"].endpoint == "http://127.0.0.1:8001"
 
 
