@@ -20,7 +20,6 @@ from bench.sizes import Size
 from bench.waiting import until
 
 CLIENTS = 16
-ROUNDS = 3
 SECONDS = 6.0
 WARM_UP = 1.0
 # GOV.UK Notify's own code accepts 150 a second and process on such a machine.
@@ -39,7 +38,7 @@ def run(size: Size) -> Result:
         request = _requests(_key(stage))
         ways = {"ours": tocsin("web"), "empty": (sys.executable, "-m", "bench.limits.accept")}
         answers: dict[str, list[Answers]] = {"ours": [], "empty": []}
-        for _ in range(ROUNDS):
+        for _ in range(size.rounds):
             for way, command in ways.items():
                 answers[way].append(_measure(stage, command, request, seconds))
     _report(result, answers["ours"], answers["empty"])

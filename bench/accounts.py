@@ -26,8 +26,8 @@ class Account:
 
     `lost` never came to a gateway, though we do not say that we do not know. `doubled` came twice,
     `unmarked` of these without a word that this might be. `repeated` is the same try that came twice.
-    `held` did not come, and we say that we do not know. `miscounted` came and we do not say so, or the
-    other way round. `strangers` came and are not ours.
+    `held` did not come, and we say that we do not know; `unproven` likewise came. `miscounted` came and
+    we say that they did not, or the other way round. `strangers` came and are not ours.
     """
 
     accepted: int
@@ -38,6 +38,7 @@ class Account:
     unmarked: tuple[str, ...]
     repeated: tuple[str, ...]
     held: int
+    unproven: int
     miscounted: tuple[str, ...]
     strangers: tuple[str, ...]
 
@@ -49,6 +50,7 @@ class Account:
         result.add(f"{head}one try, twice there", "messages", len(self.repeated), at_most=0)
         result.add(f"{head}doubled, marked", "messages", self.doubled - len(self.unmarked))
         result.add(f"{head}held, not at the gateway", "messages", self.held)
+        result.add(f"{head}held, at the gateway", "messages", self.unproven)
         result.add(
             f"{head}our count differs", "messages", len(self.miscounted) + len(self.strangers), at_most=0
         )
@@ -75,7 +77,10 @@ def account(database: psycopg.Connection, gateways: Gateways, accepted: Iterable
         unmarked=tuple(uuid for uuid in doubled if uuid in rows and not rows[uuid][2]),
         repeated=tuple(uuid for uuid in doubled if max(tries[uuid].values()) > 1),
         held=sum(row[1] == "held" and uuid not in tries for uuid, row in rows.items()),
-        miscounted=tuple(uuid for uuid, row in rows.items() if (row[1] in _TAKEN) != (uuid in tries)),
+        unproven=sum(row[1] == "held" and uuid in tries for uuid, row in rows.items()),
+        miscounted=tuple(
+            uuid for uuid, row in rows.items() if row[1] != "held" and (row[1] in _TAKEN) != (uuid in tries)
+        ),
         strangers=tuple(tries.keys() - rows.keys()),
     )
 

@@ -112,7 +112,7 @@ def _take_turns(result: Result, stage: Ground, database: psycopg.Connection, lar
     other = fill.client(database, "other")
     fill.clear(database)
     fill.campaign(database, fill.client(database, "first"), large)
-    wake = wake_of(stage)
+    wake = wake_of(stage.variables)
     with stage.running(*tocsin("workers", "--only", "campaigns")):
         wake.lane(Priority.P3)
         until(lambda: stage.gateways.accepted() > 2 * LANE.claim_size, "the first caller's are sent")

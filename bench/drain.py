@@ -23,7 +23,6 @@ from bench.wake import wake_of
 if TYPE_CHECKING:
     from app.wake import Wake
 
-ROUNDS = 3
 PEER_SHARE = 20  # The peer way gets so much less to do, since it takes so much longer.
 WARM_UP = 2_000
 PEER_DATABASE = 5
@@ -47,8 +46,8 @@ def run(size: Size) -> Result:
     with ground() as stage, stage.connect() as database:
         drain = _Drain(stage, database, size)
         has_peer = find_spec("celery") is not None and find_spec("requests") is not None
-        share = count // ROUNDS
-        for _ in range(ROUNDS):
+        share = count // size.rounds
+        for _ in range(size.rounds):
             drain.measure("bare", drain.bare, share)
             drain.measure("ours", drain.ours, share)
             if has_peer:
@@ -84,7 +83,7 @@ class _Drain:
         self._stage = stage
         self._database = database
         self._client = fill.prepare(database)
-        self._wake: Wake = wake_of(stage)
+        self._wake: Wake = wake_of(stage.variables)
         self._count = 0
         self._warm_up = size.of(WARM_UP, 20)
 

@@ -53,6 +53,8 @@ def run(size: Size) -> Result:
         _post(caller, 3)
         idle = _post(caller, size.of(40, 3))
         _prepare(whole, database, campaign)
+        # The server has closed what was idle for so long.
+        caller.close()
         with _uploading(whole) as uploads:
             before, taken, began = whole.gateways.accepted(), whole.gateways.told()["taken"], time.monotonic()
             loaded = _post(caller, size.of(100, 3))

@@ -7,7 +7,9 @@ from typing import Any
 
 import orjson
 
-_ROW, _LEFT, _WIDTH, _RIGHT = 22, 330, 420, 250
+from bench.results import short
+
+_ROW, _LEFT, _WIDTH, _RIGHT = 22, 500, 420, 260
 _TOP, _BOTTOM = 64, 34
 _FROM, _TO = 0.1, 100.0
 _STYLE = """
@@ -65,7 +67,7 @@ def _scale(height: int) -> list[str]:
 def _row(y: int, name: str, figure: dict[str, Any]) -> list[str]:
     start, end = sorted((_x(1), _x(figure["score"])))
     kind = "met" if figure["passed"] else "missed"
-    value = f"{figure['median']:,.3g} {figure['unit']} ({figure['bar']})"
+    value = f"{short(figure['median'])} {figure['unit']} ({figure['bar']})"
     return [
         f'<text x="{_LEFT - 10}" y="{y + 14}" text-anchor="end">{escape(name)}</text>',
         f'<rect x="{start - 2:.1f}" y="{y + 3}" width="{end - start + 4:.1f}" height="14" class="{kind}"/>',

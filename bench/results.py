@@ -35,6 +35,11 @@ class Bar:
         enough = self.at_least is None or value >= self.at_least
         return enough and (self.at_most is None or value <= self.at_most)
 
+    @property
+    def is_promise(self) -> bool:
+        """Tell whether not a single case may be otherwise, on any machine."""
+        return self.at_most == 0
+
     def score(self, value: float) -> float:
         """Tell how many times better than the bar a value is; from a thousandth to a thousand."""
         better, worse = (value, self.at_least) if self.at_least is not None else (self.at_most, value)
@@ -94,6 +99,11 @@ class Result:
     @property
     def missed(self) -> list[Figure]:
         return [figure for figure in self.figures if figure.passed is False]
+
+    @property
+    def broken(self) -> list[Figure]:
+        """List the promises that were not kept, which a busy machine does not excuse."""
+        return [figure for figure in self.missed if figure.bar and figure.bar.is_promise]
 
     def show(self, console: Console) -> None:
         """Print a table."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+QUICK_SHARE = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
@@ -14,9 +16,14 @@ class Size:
     full: bool = False
     kills: int = 50
 
+    @property
+    def rounds(self) -> int:
+        """Say how often each way is measured, in turn with the others."""
+        return 3 if self.share >= QUICK_SHARE else 1
+
     def of(self, usual: int, least: int = 1) -> int:
         """Give this share of the usual amount."""
         return max(round(usual * self.share), least)
 
 
-QUICK = Size(share=0.1, kills=5)
+QUICK = Size(share=QUICK_SHARE, kills=5)

@@ -17,15 +17,12 @@ from bench.results import Result
 from bench.sizes import Size
 from bench.waiting import until
 
-ROUNDS = 3
-
 
 def run(size: Size) -> Result:
     """Start on an empty folder and again on what that left; with `full` on an empty machine too."""
     result = Result(bench="start", what="bin/tocsin up to the first delivered message")
-    rounds = ROUNDS if size.share >= 1 else 1
     cold, warm = [], []
-    for _ in range(rounds):
+    for _ in range(size.rounds):
         with fresh_folder() as folder:
             cold.append(_deliver(PROJECT, folder))
             warm.append(_deliver(PROJECT, folder))

@@ -3,17 +3,20 @@
 import os
 import random
 import signal
+import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import redis
 
+from app.domain.vocabulary import Priority
 from app.settings import Settings
 from bench.processes import children, family
 from bench.system import System
 from bench.waiting import until
+from bench.wake import wake_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +35,8 @@ PLAN = (
     "postgres",
 )
 _BACK_WITHIN = 90.0
+# Living workers have written their ledger again so long after it was lost.
+_WRITTEN_AGAIN = 20.0
 
 _HELD_BY = """
 SELECT m.id, m.tries
@@ -39,8 +44,14 @@ FROM claims AS c
 JOIN message_queue AS m ON m.locked_by = c.uuid AND m.priority = c.priority
 WHERE c.state <> 'closed' AND m.status = 'processing' AND split_part(c.worker, ':', 2)::int = ANY (%s)
 """
+_LAPSE = """
+UPDATE claims
+SET lease_until = now() - interval '1 second', created_at = created_at - interval '1 hour'
+WHERE state <> 'closed' AND split_part(worker, ':', 2)::int = ANY (%s)
+RETURNING priority
+"""
 _UNKNOWN = """
-SELECT count(*)
+SELECT count(*), extract(epoch FROM max(e.recorded_at))::float8
 FROM unnest(%s::bigint[], %s::int[]) AS held (id, try)
 JOIN delivery_events AS e ON e.message_id = held.id AND e.attempt = held.try AND e.code = 'lapsed'
 """
@@ -48,41 +59,65 @@ JOIN delivery_events AS e ON e.message_id = held.id AND e.attempt = held.try AND
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """A kill, the messages that were claimed by whom it hit, and how many requests they may have had out."""
+    """A kill, the messages that were claimed by whom it hit, and how many requests they may have had out.
+
+    `unknown` is of how many nobody knew, once the claims were released; `had_ledger` whether there was a
+    ledger all that time.
+    """
 
     kind: str
+    at: float
     messages: tuple[tuple[int, int], ...]
     in_flight: int
+    unknown: int = 0
+    had_ledger: bool = True
 
     @property
     def bound(self) -> int:
         """Tell of how many messages nobody may know at most."""
-        return len(self.messages) if "ledger" in self.kind else min(self.in_flight, len(self.messages))
+        claimed = len(self.messages)
+        return min(self.in_flight, claimed) if self.had_ledger else claimed
 
 
 @dataclass
 class Victims:
-    """Kills processes of one system. What is `spared` is not killed, nor what would take it along."""
+    """Kills processes of one system. What is `spared` is not killed, nor what would take it along.
+
+    Leases of dead workers `lapse` at once, unless they are to be waited for: to all others it looks the
+    same, only sooner.
+    """
 
     whole: System
     dice: random.Random
+    lapse: bool
     spared: set[int] = field(default_factory=set)
     kills: list[Kill] = field(default_factory=list)
+    _ledger_lost: list[float] = field(default_factory=list)
 
     def kill(self, kind: str) -> None:
         """Kill one process of the kind with signal 9, as soon as there is one."""
         if self.spared and kind == "workers":
             kind = "lane"
         victims: list[int] = []
-        until(lambda: victims.extend(self._choose(kind)) or victims, f"a victim: {kind}", within=_BACK_WITHIN)
+
+        def chosen() -> bool:
+            victims[:] = self._choose(kind)
+            return bool(victims)
+
+        until(chosen, f"a victim: {kind}", within=_BACK_WITHIN)
+        at = time.time()
         for pid in victims:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if kind == "lane and ledger":
             self._empty_valkey()
+        if kind in {"lane and ledger", "valkey"}:
+            self._ledger_lost.append(at)
         hit = victims if kind in {"lane", "lane and ledger", "workers"} else []
         messages = tuple((row[0], row[1]) for row in self.ask(_HELD_BY, hit)) if hit else ()
-        self.kills.append(Kill(kind=kind, messages=messages, in_flight=_most_in_flight(hit, kind)))
+        self.kills.append(Kill(kind=kind, at=at, messages=messages, in_flight=_most_in_flight(hit, kind)))
+        if hit and self.lapse:
+            self._lapse(hit)
 
     def ask(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask PostgreSQL, and wait for it where it is down."""
@@ -97,13 +132,20 @@ class Victims:
         until(asked, "PostgreSQL answers", within=_BACK_WITHIN)
         return found
 
-    def unknown(self) -> list[tuple[Kill, int]]:
-        """Tell for each kill of how many messages nobody knew, once all their claims were released."""
-        return [(kill, self._unknown(kill)) for kill in self.kills if kill.messages]
+    def judged(self) -> list[Kill]:
+        """Give the kills that hit somebody with a claim, once all these claims were released."""
+        return [self._judged(kill) for kill in self.kills if kill.messages]
 
-    def _unknown(self, kill: Kill) -> int:
+    def _judged(self, kill: Kill) -> Kill:
         ids, tries = zip(*kill.messages, strict=True)
-        return int(self.ask(_UNKNOWN, list(ids), list(tries))[0][0])
+        unknown, released_at = self.ask(_UNKNOWN, list(ids), list(tries))[0]
+        until_then = released_at or kill.at
+        lost = any(kill.at - _WRITTEN_AGAIN < at < until_then for at in self._ledger_lost)
+        return replace(kill, unknown=unknown, had_ledger=not lost)
+
+    def _lapse(self, hit: list[int]) -> None:
+        for (priority,) in self.ask(_LAPSE, hit):
+            wake_of(self.whole.variables()).release(Priority(priority))
 
     def _choose(self, kind: str) -> list[int]:
         part = self.whole.part(kind if kind in {"web", "scheduler", "valkey", "postgres"} else "workers")

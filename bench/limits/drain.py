@@ -1,8 +1,8 @@
 """The bare loop: the same claim, template, bodies, server and settle, and nothing else; one thread."""
 
 import os
-import sys
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -61,7 +61,7 @@ def _claiming(claim: object, position: tuple[datetime, int] | None) -> dict[str,
     }
 
 
-def _body(template: Compiled, row: tuple) -> bytes:
+def _body(template: Compiled, row: tuple[Any, ...]) -> bytes:
     content = template.render(row[18])
     return orjson.dumps(
         {
@@ -152,4 +152,4 @@ class _Loop:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
