@@ -32,8 +32,9 @@ COMMANDS = {
 FAILED, CONFIGURATION, UNAVAILABLE, REFUSED, INTERRUPTED = 1, 3, 4, 5, 130
 
 _EPILOG = """\
-Exit codes: 0 done; 1 failed, or a promise was broken; 2 the command was called wrongly; 3 a setting is
-wrong or missing; 4 a server cannot be reached now; 5 refused, and trying again will not help; 130 Ctrl-C.
+Exit codes: 0 done; 1 failed, or a promise was broken; 2 the command was called wrongly, or the demo could not
+run; 3 a setting is wrong or missing; 4 a server cannot be reached now; 5 refused, and trying again will not
+help; 130 Ctrl-C.
 """
 
 

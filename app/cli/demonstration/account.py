@@ -6,7 +6,7 @@ Everything here is pure: recipients, messages as the API gives them, acceptances
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.cli.demonstration.play import Played
@@ -23,6 +23,8 @@ _FINAL = {Status.DELIVERED, Status.BOUNCED, Status.SUPPRESSED}
 # Postal takes these and says afterwards that it sends them nowhere, so another try is no second copy.
 _PUT_ASIDE = {("postal", "throttled"), ("postal", "held")}
 _PERCENTILES = (50, 95, 99)
+# A retry that is due is taken up at the dispatcher's next look at its lane.
+_TICK = timedelta(seconds=12)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,7 +197,12 @@ def _is_explained(books: Books, message: Message) -> bool:
         return bool(message["last_error"])
     if status is Status.SENT:
         return message["uuid"] in books.by_uuid
-    return status is Status.PENDING and _time(message["scheduled_for"]) > books.at
+    due = _time(message["scheduled_for"])
+    return status is Status.PENDING and (due > books.at or (_was_tried(message) and due > books.at - _TICK))
+
+
+def _was_tried(message: Message) -> bool:
+    return message["last_error"] is not None
 
 
 def _retries(books: Books) -> Iterator[datetime]:

@@ -84,4 +84,8 @@ def _counts(show: Show) -> dict[Priority, Mapping[str, int]]:
 def _due(show: Show) -> bool:
     soon = datetime.now(UTC) + _SOON
     pending = show.system.api.pages("/v1/messages", **show.scenario.source, status=Status.PENDING)
-    return any(datetime.fromisoformat(message["scheduled_for"]) <= soon for message in pending)
+    # What was tried before is tried again until it works, which may be never.
+    return any(
+        datetime.fromisoformat(message["scheduled_for"]) <= soon and message["last_error"] is None
+        for message in pending
+    )

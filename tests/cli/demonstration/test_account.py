@@ -100,6 +100,14 @@ def test_a_pending_message_must_wait_for_a_later_retry(run):
     assert run.broken() == {EXPLAINED}
 
 
+def test_a_retry_that_is_just_due_waits_for_the_next_look_at_its_lane(run):
+    due = {"sent_at": None, "last_error": "too fast"}
+    run.message("pending", scheduled_for=(NOW - timedelta(seconds=10)).isoformat(), **due)
+    assert run.broken() == set()
+    run.message("pending", scheduled_for=(NOW - timedelta(seconds=20)).isoformat(), **due)
+    assert run.broken() == {EXPLAINED}
+
+
 def test_a_message_that_is_still_in_a_claim_is_not_accounted_for(run):
     run.message("processing", sent_at=None)
     assert run.broken() == {EXPLAINED}
