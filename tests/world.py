@@ -43,7 +43,7 @@ from app.simulator.simulator import Options
 
 TYPES = dict(zip(Priority, MessageType, strict=True))
 MAX_ATTEMPTS = {"P0": 5, "P1": 3, "P2": 3, "P3": 3, "P4": 5}
-TIMEOUT = 0.6  # seconds, for one request to a gateway
+TIMEOUT = 1.5  # seconds, for one request to a gateway; a busy machine must not take one for lost
 
 
 @dataclass
