@@ -2,11 +2,13 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -25,9 +27,16 @@ def data(quick_disk):
 
 @pytest.fixture
 def ports():
-    """A free port for the web process, and the first of some free ones in a row for the simulator."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], min(two.getsockname()[1], 65000)
+    """A free port for the web process, and the first of three free ones in a row for the simulator.
+
+    They lie below those that systems give to outgoing connections, so that they stay free until used.
+    """
+    while True:
+        first = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
+        with ExitStack() as stack, suppress(OSError):
+            for port in range(first, first + 4):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first, first + 1
 
 
 def test_it_accounts_for_every_message_and_leaves_nothing_running(data, ports, eventually):
