@@ -36,13 +36,15 @@ PLAN = (
 )
 _BACK_WITHIN = 90.0
 # Living workers have written their ledger again so long after it was lost.
-_WRITTEN_AGAIN = 20.0
+_WRITTEN_AGAIN = 10.0
 
 _HELD_BY = """
 SELECT m.id, m.tries
 FROM claims AS c
 JOIN message_queue AS m ON m.locked_by = c.uuid AND m.priority = c.priority
 WHERE c.state <> 'closed' AND m.status = 'processing' AND split_part(c.worker, ':', 2)::int = ANY (%s)
+  -- What it was releasing belongs to an earlier kill.
+  AND c.worker NOT LIKE '%% release'
 """
 _LAPSE = """
 UPDATE claims
@@ -81,7 +83,7 @@ class Kill:
 
 @dataclass
 class Victims:
-    """Kills processes of one system. What is `spared` is not killed, nor what would take it along.
+    """Kills processes of one system. What is `spared` is not killed with the lanes.
 
     Leases of dead workers `lapse` at once, unless they are to be waited for: to all others it looks the
     same, only sooner.
@@ -96,8 +98,6 @@ class Victims:
 
     def kill(self, kind: str) -> None:
         """Kill one process of the kind with signal 9, as soon as there is one."""
-        if self.spared and kind == "workers":
-            kind = "lane"
         victims: list[int] = []
 
         def chosen() -> bool:
