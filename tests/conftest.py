@@ -56,6 +56,16 @@ class Databases:
         )
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """What a test does to the environment ends with it."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server_account() -> accounts.Account:
     """Who runs the servers: we ourselves, or `nobody` where we are root."""

@@ -3,11 +3,11 @@
 import gzip
 import hashlib
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep
 from typing import IO, cast
 from uuid import UUID
 
@@ -145,7 +145,7 @@ def _followed(app: App, caller: Caller, batch: UUID, progress: Progress) -> Batc
     shown = progress.add_task("sending", total=100)
     while view.state not in _OVER:
         _update(progress, shown, view)
-        time.sleep(_LOOK)
+        sleep(_LOOK)
         view = app.messages.batch(caller, batch)
     _update(progress, shown, view)
     return view

@@ -110,7 +110,7 @@ def test_waiting_ends_when_the_batch_is_finished(app, tocsin, file, monkeypatch)
                 "UPDATE message_batches SET state = 'finished', finished_at = now(), delivered = 2"
             )
 
-    monkeypatch.setattr("app.cli.bulk.time.sleep", finish)
+    monkeypatch.setattr("app.cli.bulk.sleep", finish)
     said = tocsin("bulk", file("people.ndjson", ROWS), "--batch", json.dumps(HEAD), "--wait", "--json")
     assert (said.json["state"], said.json["delivered"]) == ("finished", 2)
 

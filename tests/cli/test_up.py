@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.world import free_base
+
 # `tocsin up` with commands that are quick to start and do nothing.
 UP = """
 import sys
@@ -61,8 +63,7 @@ def data(quick_disk):
 @pytest.fixture
 def ports():
     """A free port for the web process, and the first of some free ones in a row for the simulator."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        return one.getsockname()[1], min(two.getsockname()[1], 65000)
+    return free_base(), free_base()
 
 
 @pytest.fixture

@@ -261,25 +261,25 @@ class ClaimRun:
 
     def _tell_breaker(self, gateway: str, kinds: Counter[OutcomeClass]) -> None:
         faults = sum(count for kind, count in kinds.items() if kind in GATEWAYS_FAULT)
-        probes = self._probes.pop(gateway, 0)
-        try:
-            change = self._tools.breakers.record(
-                self._tools.gateways[gateway].channel,
-                gateway,
-                good=kinds.total() - faults,
-                faults=faults,
-                probes=probes,
-            )
-        except Unavailable:
-            return
-        self._note([change] if change else [])
+        probes = min(self._probes[gateway], kinds.total())
+        self._record(gateway, good=kinds.total() - faults, faults=faults, probes=probes)
         if faults:
             self._reconsider(gateway)
 
     def _return_probes(self) -> None:
         """Tell of probes that were admitted and never sent, so that others may try."""
-        for gateway in list(self._probes):
-            self._tell_breaker(gateway, Counter())
+        for gateway, probes in self._probes.items():
+            if probes:
+                self._record(gateway, good=0, faults=0, probes=probes)
+
+    def _record(self, gateway: str, *, good: int, faults: int, probes: int) -> None:
+        channel = self._tools.gateways[gateway].channel
+        self._probes[gateway] -= probes
+        try:
+            change = self._tools.breakers.record(channel, gateway, good=good, faults=faults, probes=probes)
+        except Unavailable:
+            return
+        self._note([change] if change else [])
 
     def _reconsider(self, gateway: str) -> None:
         """Ask again where the rest shall go: this gateway may just have been found ill."""
