@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import dramatiq
+import structlog
 
 from actors.claim_batch import claim_batch
 from actors.enqueue import enqueue
@@ -12,8 +13,11 @@ from actors.record_event import record_event
 from actors.record_parked import record_parked
 from actors.release_claims import release_claims
 from actors.send_via_gateway import send_via_gateway
+from app.errors import Unavailable
 from app.services.sending.tools import Tools
 from app.wake import EVENTS_QUEUE, INGEST_QUEUE
+
+log = structlog.get_logger(__name__)
 
 # Within a lane, what is cut off or half done goes before what is new. Smaller numbers go first.
 ACTORS: dict[Callable[..., None], int] = {
@@ -39,10 +43,18 @@ def declare(broker: dramatiq.Broker, tools: Tools) -> None:
         broker.declare_queue(queue)
     for function, priority in ACTORS.items():
         dramatiq.Actor(
-            partial(function, tools),
+            partial(_in_one_line, function, tools),
             broker=broker,
             actor_name=function.__name__,
             queue_name=EVENTS_QUEUE,
             priority=priority,
             options={},
         )
+
+
+def _in_one_line(function: Callable[..., None], tools: Tools, *args: object) -> None:
+    """Run an actor; a server that is away is one line in the log. The dispatcher asks again."""
+    try:
+        function(tools, *args)
+    except Unavailable as exc:
+        log.warning("actor gave up", actor=function.__name__, error=str(exc))
