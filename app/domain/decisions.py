@@ -24,6 +24,7 @@ class Standing:
     """Where a message stands when an outcome comes in.
 
     `gateway` made the try, `tried` had theirs earlier in this round, `chain` are all that fit, in order.
+    An `ill` gateway takes no more for now: its breaker is not closed.
     """
 
     gateway: str
@@ -33,6 +34,7 @@ class Standing:
     max_attempts: int
     expires_at: datetime
     possible_duplicate: bool = False
+    ill: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +158,7 @@ def _throttle(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, _
 
 def _transient(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, chance: float) -> Decision:
     following = _untried(standing)
-    if lane.urgent and following:
+    if (lane.urgent or standing.ill) and following:
         return _fail_over(outcome, standing, following)
     return _next_round(outcome, standing, lane, now, chance)
 

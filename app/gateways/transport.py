@@ -18,6 +18,9 @@ MAX_CONCURRENCY = 1000
 # Seconds, as select() and sleep() take them.
 LONGEST_WAIT = 1.0
 BLIND_WAIT = 0.001
+# Free places are filled many at a time, since each time costs the caller a look at the ledger; but at a
+# gateway that answers slowly, none stays empty longer than this.
+LONGEST_EMPTY = 0.005
 
 
 class Transport:
@@ -35,7 +38,8 @@ class Transport:
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, concurrency)
         # Room for two gateways' connections, so that failing over to and fro closes none.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
-        self._refill_from = max(1, concurrency // 4)
+        self._refill_from = max(1, concurrency // 2)
+        self._filled_at = 0.0
         self._sockets = Sockets()
         self._busy = False
         self._free = [Handle(ca_file=ca_file, sockets=self._sockets) for _ in range(concurrency)]
@@ -46,10 +50,10 @@ class Transport:
         """Keep up to `concurrency` requests in flight; yield finished ones as they come, many at a time.
 
         `pull(free)` is asked for up to `free` more requests, each with a tag that comes back beside its
-        result, whenever at least a quarter of the places is free. Where it gives none, it is asked again
-        after the next have finished. Ends when it gave none and nothing is in flight. Closing the
-        iterator, or an error in `pull`, aborts what is in flight, so that its fate stays unknown.
-        Time-outs run on while the caller holds the iterator.
+        result, whenever half of the places is free, or fewer for a few milliseconds. Where it gives none,
+        it is asked again after the next have finished. Ends when it gave none and nothing is in flight.
+        Closing the iterator, or an error in `pull`, aborts what is in flight, so that its fate stays
+        unknown. Time-outs run on while the caller holds the iterator.
         """
         if self._busy:
             raise RuntimeError("A transport carries one exchange at a time")
@@ -79,31 +83,25 @@ class Transport:
         self._multi.close()
 
     def _rounds(self, pull: Pull[T]) -> Iterator[Finished[T]]:
-        finished: Finished[T] = []
         held = False
         while True:
-            if self._has_room() and not held:
-                try:
-                    held = not self._start(pull(len(self._free)))
-                except Exception:
-                    # What is known must not be lost with what is in flight.
-                    if finished:
-                        yield finished
-                    raise
-            self._multi.perform()
-            if finished:
-                # Only now, so that the next ones are on the wire while the caller looks at these.
-                yield finished
             finished = self._collect()
             if finished:
                 held = False
+                # Before new ones are started, so that the caller can write these down together with those.
+                yield finished
+            if not held and self._wants_more():
+                held = not self._start(pull(len(self._free)))
+                self._filled_at = time.monotonic()
             elif held and not self._in_flight:
                 return
-            elif held or not self._has_room():
-                self._wait()
+            elif not finished:
+                self._wait(LONGEST_WAIT if held or not self._free else LONGEST_EMPTY)
+            self._multi.perform()
 
-    def _has_room(self) -> bool:
-        return len(self._free) >= self._refill_from
+    def _wants_more(self) -> bool:
+        free = len(self._free)
+        return free >= self._refill_from or (free > 0 and time.monotonic() - self._filled_at > LONGEST_EMPTY)
 
     def _start(self, work: Sequence[tuple[T, HttpRequest]]) -> int:
         if len(work) > len(self._free):
@@ -165,9 +163,9 @@ class Transport:
             self._release(curl)
         self._unsendable.clear()
 
-    def _wait(self) -> None:
+    def _wait(self, longest: float) -> None:
         due = self._multi.timeout()
-        seconds = LONGEST_WAIT if due < 0 else min(LONGEST_WAIT, due / 1000)
+        seconds = longest if due < 0 else min(longest, due / 1000)
         # Without a descriptor that it can see, select() returns at once.
         if seconds and (self._sockets.beyond_select or self._multi.select(seconds) < 0):
             time.sleep(min(seconds, BLIND_WAIT))

@@ -6,6 +6,7 @@ be there before this module is imported.
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
 from prometheus_client.registry import REGISTRY
@@ -47,6 +48,10 @@ _PUT_BACK = Counter("tocsin_put_back", "Messages put back unsent, by reason", ("
 _RELEASED = Counter("tocsin_released", "Messages taken from lost workers", ("priority", "ledger"))
 _FACTS = Counter("tocsin_facts", "What gateways told, by what became of it", ("result",))
 
+# Finding a label's own counter costs more than counting does, and these two are asked for each message.
+_gateway = cache(_GATEWAY.labels)
+_wait = cache(_WAIT.labels)
+
 
 def count_request(route: str, status: int) -> None:
     """Count an answered request; `route` is the rule, never the path, so that there are few."""
@@ -71,12 +76,12 @@ def count_outcomes(priority: Priority, gateway: str, outcomes: Mapping[OutcomeCl
 
 def observe_gateway(gateway: str, took: timedelta) -> None:
     """Note how long a gateway took to answer one request."""
-    _GATEWAY.labels(gateway).observe(took.total_seconds())
+    _gateway(gateway).observe(took.total_seconds())
 
 
 def observe_wait(priority: Priority, waited: timedelta) -> None:
     """Note how long after it was due a message was on the wire."""
-    _WAIT.labels(priority.value).observe(waited.total_seconds())
+    _wait(priority.value).observe(waited.total_seconds())
 
 
 def count_put_back(priority: Priority, reason: str, count: int) -> None:

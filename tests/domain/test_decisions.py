@@ -166,6 +166,13 @@ def test_bulk_that_was_not_taken_waits_for_its_next_round(lane):
     assert decision.attempts == 1
 
 
+@pytest.mark.parametrize("lane", PATIENT)
+def test_bulk_does_not_wait_for_a_gateway_that_is_known_to_be_ill(lane):
+    decision = decided(lane, "transient", stand=standing(ill=True))
+    assert (decision.status, decision.gateway, decision.at_once) == (Status.PENDING, "ses", True)
+    assert (decision.attempts, decision.tried) == (0, ("postal",))
+
+
 @pytest.mark.parametrize(
     ("lane", "waits"),
     [

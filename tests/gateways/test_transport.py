@@ -1,5 +1,6 @@
 import datetime as dt
 import gzip
+import itertools
 import multiprocessing
 import os
 import resource
@@ -576,7 +577,7 @@ def test_each_result_comes_back_with_its_own_tag(serve, transport):
     assert {tag: int(result.body) for tag, result in results.items()} == {n: n for n in range(500)}
 
 
-def test_more_is_asked_for_once_a_quarter_is_free(serve, transport):
+def test_no_more_is_asked_for_than_places_are_free(serve, transport):
     server = serve(answering())
     asked = []
     hand_out = handing_out([post(server.url)] * 100)
@@ -586,8 +587,24 @@ def test_more_is_asked_for_once_a_quarter_is_free(serve, transport):
         return hand_out(free)
 
     assert sum(len(batch) for batch in transport.exchange(pull)) == 100
-    assert min(asked) >= 2
     assert max(asked) == 8
+
+
+def test_a_few_free_places_do_not_stay_empty_beside_slow_answers(serve, transport):
+    quick = itertools.count(1)
+    all_quick = threading.Event()
+
+    def talk(connection):
+        while request := connection.read():
+            if request[1] == b"slow":
+                assert all_quick.wait(PATIENCE)
+            elif next(quick) == 20:
+                all_quick.set()
+            connection.send(OK)
+
+    url = serve(talk).url
+    results = all_of(transport, [*[post(url, b"slow")] * 5, *[post(url, b"quick")] * 20])
+    assert {result.status for result in results.values()} == {200}
 
 
 def test_small_helpings_fill_all_places(serve, transport):
@@ -618,21 +635,20 @@ def test_a_caller_that_holds_back_is_asked_again_after_the_next_results(serve, t
     assert asked <= 6
 
 
-def test_the_next_requests_are_on_the_wire_while_the_caller_looks_at_results(serve, transport):
-    second = threading.Event()
+def test_results_are_told_before_the_next_requests_are_asked_for(serve, transport):
+    server = serve(answering())
+    told = []
+    helpings = [[(1, post(server.url))], []]
 
-    def talk(connection):
-        while request := connection.read():
-            if request[1] == b"second":
-                second.set()
-            connection.send(OK)
+    def pull(_):
+        if not helpings:
+            assert told == [1]
+            return []
+        return helpings.pop(0)
 
-    server = serve(talk)
-    helpings = [[(1, post(server.url, b"first"))], [], [(2, post(server.url, b"second"))]]
-    exchange = transport.exchange(lambda _: helpings.pop(0) if helpings else [])
-    assert next(exchange)[0][0] == 1
-    assert second.wait(PATIENCE)
-    assert [batch[0][0] for batch in exchange] == [2]
+    for batch in transport.exchange(pull):
+        told += [tag for tag, _ in batch]
+    assert not helpings
 
 
 def test_closing_early_aborts_what_is_in_flight_and_leaves_the_transport_usable(serve, transport):

@@ -46,8 +46,8 @@ def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
     return tools.catalog.chain(needs)
 
 
-def standing_of(message: Claimed, gateway: str, chain: Sequence[str]) -> Standing:
-    """Say where a message stands with this gateway."""
+def standing_of(message: Claimed, gateway: str, chain: Sequence[str], *, ill: bool = False) -> Standing:
+    """Say where a message stands with this gateway, which may be `ill`."""
     return Standing(
         gateway=gateway,
         chain=chain,
@@ -56,6 +56,7 @@ def standing_of(message: Claimed, gateway: str, chain: Sequence[str]) -> Standin
         max_attempts=message.max_attempts,
         expires_at=message.expires_at,
         possible_duplicate=message.possible_duplicate,
+        ill=ill,
     )
 
 

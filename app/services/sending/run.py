@@ -3,9 +3,8 @@
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -13,21 +12,21 @@ import structlog
 from app.db.engine import unavailable_when_down
 from app.domain.decisions import Decision, decide, put_back
 from app.domain.lanes import Lane
-from app.domain.outcomes import GATEWAYS_FAULT, Outcome
+from app.domain.outcomes import Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
-from app.errors import ClaimClosed, Invalid, Unavailable
+from app.errors import ClaimClosed, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse, outcome_of_failure
 from app.gateways.transport import Transport
-from app.limits.breaker import Change
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
 from app.services import metrics
-from app.services.health import note_change
 from app.services.sending import answers, checks
 from app.services.sending.allowance import Allowance, allow, give_back
 from app.services.sending.assignment import assign, chain_of, standing_of
 from app.services.sending.book import Book
 from app.services.sending.ending import Ending
+from app.services.sending.reports import Reports
+from app.services.sending.requests import Queue, Requests, Work
 from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -41,7 +40,6 @@ OUTAGE_WAIT = timedelta(seconds=2)
 # Nothing is started after this, so that the slowest gateway does not make an actor exceed its time.
 LONGEST_RUN = 300.0  # seconds
 
-Work = tuple[str, Sequence[Claimed], Sequence[Envelope]]  # gateway, messages of one request, as rendered
 Reply = HttpResponse | HttpFailure
 T = TypeVar("T")
 
@@ -55,9 +53,10 @@ class ClaimRun:
         self._lane = lane
         self._book = book
         self._all = claim.messages
-        self._queue: deque[tuple[str, Claimed]] = deque()
+        self._queue: Queue = deque()
+        self._requests = Requests(tools, self._queue, self._conclude)
         self._answers: dict[int, str] = {}
-        self._probes: Counter[str] = Counter()
+        self._reports = Reports(tools)
         self._allowance = Allowance()
         self._ending = Ending(tools, lane, claim)
         self._checked_at = 0.0
@@ -108,8 +107,7 @@ class ClaimRun:
         except Unavailable as exc:
             self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
-        self._note(assignment.changes)
-        self._probes.update(assignment.probes)
+        self._reports.admitted(assignment.probes, assignment.changes)
         self._ending.remark(assignment.moved)
         self._allowance.add(allowance)
         self._decide(messages, assignment.refused)
@@ -130,7 +128,7 @@ class ClaimRun:
         if not self._queue or not self._may_start():
             self._start([])
             return []
-        built = self._build(self._render(free))
+        built = self._requests.take(free, self._tools.now())
         started = set(self._start(built))
         self._observe_waits(built)
         return [
@@ -159,58 +157,6 @@ class ClaimRun:
             raise ClaimClosed("The lease is over")
         self._leased_until = asked_at + self._lane.lease.total_seconds()
 
-    def _render(self, free: int) -> list[Work]:
-        """Take up to `free` requests' worth of messages off the queue and render them."""
-        rendered: list[Work] = []
-        while self._queue and len(rendered) < free:
-            gateway = self._queue[0][0]
-            messages, envelopes = self._fill(gateway, self._tools.gateways[gateway].batch)
-            if messages:
-                rendered.append((gateway, messages, envelopes))
-        return rendered
-
-    def _fill(self, gateway: str, size: int) -> tuple[list[Claimed], list[Envelope]]:
-        messages: list[Claimed] = []
-        envelopes: list[Envelope] = []
-        while self._queue and self._queue[0][0] == gateway and len(messages) < size:
-            message = self._queue.popleft()[1]
-            envelope = self._tools.contents.envelope(message)
-            if isinstance(envelope, Outcome):
-                self._conclude(gateway, message, envelope)
-            else:
-                messages.append(message)
-                envelopes.append(envelope)
-        return messages, envelopes
-
-    def _build(self, rendered: Sequence[Work]) -> list[tuple[Work, HttpRequest]]:
-        """Make the requests; what a gateway would have to drop from a message goes elsewhere."""
-        now = self._tools.now()
-        built: list[tuple[Work, HttpRequest]] = []
-        for number, work in enumerate(rendered):
-            try:
-                built += self._built(work, now)
-            except Unavailable:
-                self._requeue([*(work for work, _ in built), *rendered[number:]])
-                raise
-        return built
-
-    def _built(self, work: Work, now: datetime) -> list[tuple[Work, HttpRequest]]:
-        gateway, messages, envelopes = work
-        vendor = self._tools.gateways[gateway]
-        try:
-            return [(work, vendor.build(envelopes, now))]
-        except Invalid:
-            fitting = []
-            for message, envelope in zip(messages, envelopes, strict=True):
-                if missing := vendor.cannot_express(envelope):
-                    self._conclude(gateway, message, _inexpressible(missing))
-                else:
-                    fitting.append((message, envelope))
-        if not fitting:
-            return []
-        work = (gateway, [message for message, _ in fitting], [envelope for _, envelope in fitting])
-        return [(work, vendor.build(work[2], now))]
-
     def _start(self, built: Sequence[tuple[Work, HttpRequest]]) -> list[int]:
         """Mark the messages as started; where that fails they are back in the queue."""
         written, self._answers = self._answers, {}
@@ -218,7 +164,7 @@ class ClaimRun:
             return self._book.advance(written, [m.id for (_, messages, _), _ in built for m in messages])
         except (ClaimClosed, Unavailable):
             self._answers = written
-            self._requeue([work for work, _ in built])
+            self._requests.put_back([work for work, _ in built])
             raise
 
     def _observe_waits(self, built: Sequence[tuple[Work, HttpRequest]]) -> None:
@@ -227,25 +173,28 @@ class ClaimRun:
             for message in messages:
                 metrics.observe_wait(self._lane.priority, now - message.scheduled_for)
 
-    def _requeue(self, works: Sequence[Work]) -> None:
-        self._queue.extendleft((gateway, message) for gateway, messages, _ in works for message in messages)
-
     # After the wire
 
     def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
-        """Read replies, tell the breakers, settle when enough has come together."""
-        kinds: dict[str, Counter[OutcomeClass]] = defaultdict(Counter)
+        """Read replies, tell the breakers, conclude, and settle when enough has come together."""
+        heard: dict[str, list[tuple[Claimed, Outcome]]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
             metrics.observe_gateway(gateway, reply.elapsed)
-            for message, outcome in zip(messages, self._outcomes(gateway, envelopes, reply), strict=True):
-                self._answers[message.id] = answers.spell(gateway, outcome)
-                kinds[gateway][outcome.kind] += 1
-                self._conclude(gateway, message, outcome)
-        for gateway, counted in kinds.items():
-            metrics.count_outcomes(self._lane.priority, gateway, counted)
-            self._tell_breaker(gateway, counted)
+            heard[gateway] += zip(messages, self._outcomes(gateway, envelopes, reply), strict=True)
+        for gateway, answered in heard.items():
+            self._hear(gateway, answered)
         if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
             self._guarded(self._settle)
+
+    def _hear(self, gateway: str, answered: Sequence[tuple[Claimed, Outcome]]) -> None:
+        kinds = Counter(outcome.kind for _, outcome in answered)
+        metrics.count_outcomes(self._lane.priority, gateway, kinds)
+        ill = self._reports.add(gateway, kinds)
+        for message, outcome in answered:
+            self._answers[message.id] = answers.spell(gateway, outcome)
+            self._conclude(gateway, message, outcome, ill=ill)
+        if ill:
+            self._reconsider(gateway)
 
     def _settle(self) -> None:
         asked_at = time.monotonic()
@@ -259,54 +208,26 @@ class ClaimRun:
             return [outcome_of_failure(reply)] * len(envelopes)
         return self._tools.gateways[gateway].read(envelopes, reply)
 
-    def _tell_breaker(self, gateway: str, kinds: Counter[OutcomeClass]) -> None:
-        faults = sum(count for kind, count in kinds.items() if kind in GATEWAYS_FAULT)
-        probes = min(self._probes[gateway], kinds.total())
-        self._record(gateway, good=kinds.total() - faults, faults=faults, probes=probes)
-        if faults:
-            self._reconsider(gateway)
-
-    def _return_probes(self) -> None:
-        """Tell of probes that were admitted and never sent, so that others may try."""
-        for gateway, probes in self._probes.items():
-            if probes:
-                self._record(gateway, good=0, faults=0, probes=probes)
-
-    def _record(self, gateway: str, *, good: int, faults: int, probes: int) -> None:
-        channel = self._tools.gateways[gateway].channel
-        self._probes[gateway] -= probes
-        try:
-            change = self._tools.breakers.record(channel, gateway, good=good, faults=faults, probes=probes)
-        except Unavailable:
-            return
-        self._note([change] if change else [])
-
     def _reconsider(self, gateway: str) -> None:
-        """Ask again where the rest shall go: this gateway may just have been found ill."""
+        """Ask again where the rest shall go: this gateway has just been found ill."""
         rest = [message for name, message in self._queue if name == gateway]
         if rest:
-            self._queue = deque(item for item in self._queue if item[0] != gateway)
+            others = [item for item in self._queue if item[0] != gateway]
+            self._queue.clear()
+            self._queue.extend(others)
             give_back(self._tools, self._allowance, rest)
             self._assign(rest)
 
     # Endings
 
-    def _conclude(self, gateway: str, message: Claimed, outcome: Outcome) -> None:
+    def _conclude(self, gateway: str, message: Claimed, outcome: Outcome, *, ill: bool = False) -> None:
         if outcome.kind is OutcomeClass.CONFIG and outcome.scope is ConfigScope.ACCOUNT:
-            self._trip(gateway, outcome)
+            self._reports.trip(gateway, outcome)
+            self._reconsider(gateway)
         chain = () if outcome.kind is OutcomeClass.ACCEPTED else chain_of(self._tools, message)
-        standing = standing_of(message, gateway, chain)
+        standing = standing_of(message, gateway, chain, ill=ill)
         decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
         self._ending.add(message, decision)
-
-    def _trip(self, gateway: str, outcome: Outcome) -> None:
-        channel = self._tools.gateways[gateway].channel
-        try:
-            change = self._tools.breakers.trip(channel, gateway, f"{outcome.code}: {outcome.detail}")
-        except Unavailable:
-            return
-        self._note([change] if change else [])
-        self._reconsider(gateway)
 
     def _decide(self, messages: Sequence[Claimed], decisions: dict[int, Decision]) -> None:
         for message in messages:
@@ -336,23 +257,10 @@ class ClaimRun:
         give_back(self._tools, self._allowance, messages)
         self._put_back(messages, wait, reason, why=why, by_us=by_us)
 
-    def _note(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            # All workers know it through Redis; what is on the wire must not suffer from a lost note.
-            with suppress(Unavailable):
-                note_change(self._tools.engine, change)
-
     def _finish(self) -> None:
         """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
-        self._return_probes()
+        self._reports.finish()
         if self._ending.finish():
             self._book.forget()
         elif self._answers:
             self._guarded(lambda: self._book.advance(self._answers, []))
-
-
-def _inexpressible(missing: str) -> Outcome:
-    """Another gateway may be able to say it."""
-    return Outcome(
-        kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
-    )

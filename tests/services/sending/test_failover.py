@@ -51,14 +51,17 @@ def test_bulk_waits_for_its_next_round(world, priority):
     assert timedelta(seconds=110) < row.scheduled_for - world.clock() <= timedelta(seconds=120)
 
 
-def test_bulk_goes_to_the_second_gateway_in_a_later_round(world):
-    world.gateways.break_("postal")
+def test_bulk_whose_failures_open_the_breaker_does_not_wait_for_a_later_round(world):
+    world.gateways.break_("postal", "refuse")
     messages = world.add("P3", 5)
     work(world, "P3")
+    assert world.wake.failed_over
+    carry_on(world)
     for message in messages:
         make_due(world, message)
     work(world, "P3")
     assert [world.gateways.taken(message.uuid) for message in messages] == [["ses"]] * 5
+    assert {world.row(message).attempts for message in messages} <= {0, 1}
 
 
 @pytest.mark.parametrize("priority", URGENT)

@@ -1,0 +1,88 @@
+"""Requests out of queued messages: rendered and built; what cannot be said is concluded instead."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from app.domain.outcomes import Outcome
+from app.domain.vocabulary import ConfigScope, OutcomeClass
+from app.errors import Invalid, Unavailable
+from app.gateways.base import Envelope, HttpRequest
+from app.queue.rows import Claimed
+from app.services.sending.tools import Tools
+
+Queue = deque[tuple[str, Claimed]]  # the gateway that shall take it, and the message
+Work = tuple[str, Sequence[Claimed], Sequence[Envelope]]  # gateway, messages of one request, as rendered
+Conclude = Callable[[str, Claimed, Outcome], None]
+
+
+class Requests:
+    """Makes requests from the head of a queue. `conclude` hears of messages that none can be made for."""
+
+    def __init__(self, tools: Tools, queue: Queue, conclude: Conclude) -> None:
+        self._tools = tools
+        self._queue = queue
+        self._conclude = conclude
+
+    def take(self, free: int, now: datetime) -> list[tuple[Work, HttpRequest]]:
+        """Make up to `free` requests; on Unavailable all of their messages are in the queue again."""
+        rendered = self._render(free)
+        built: list[tuple[Work, HttpRequest]] = []
+        for number, work in enumerate(rendered):
+            try:
+                built += self._built(work, now)
+            except Unavailable:
+                self.put_back([*(work for work, _ in built), *rendered[number:]])
+                raise
+        return built
+
+    def put_back(self, works: Sequence[Work]) -> None:
+        """Queue messages again, in front of all others."""
+        self._queue.extendleft((gateway, message) for gateway, messages, _ in works for message in messages)
+
+    def _render(self, free: int) -> list[Work]:
+        rendered: list[Work] = []
+        while self._queue and len(rendered) < free:
+            gateway = self._queue[0][0]
+            messages, envelopes = self._fill(gateway, self._tools.gateways[gateway].batch)
+            if messages:
+                rendered.append((gateway, messages, envelopes))
+        return rendered
+
+    def _fill(self, gateway: str, size: int) -> tuple[list[Claimed], list[Envelope]]:
+        messages: list[Claimed] = []
+        envelopes: list[Envelope] = []
+        while self._queue and self._queue[0][0] == gateway and len(messages) < size:
+            message = self._queue.popleft()[1]
+            envelope = self._tools.contents.envelope(message)
+            if isinstance(envelope, Outcome):
+                self._conclude(gateway, message, envelope)
+            else:
+                messages.append(message)
+                envelopes.append(envelope)
+        return messages, envelopes
+
+    def _built(self, work: Work, now: datetime) -> list[tuple[Work, HttpRequest]]:
+        """Make a request of a work; what the gateway would have to drop from a message goes elsewhere."""
+        gateway, messages, envelopes = work
+        vendor = self._tools.gateways[gateway]
+        try:
+            return [(work, vendor.build(envelopes, now))]
+        except Invalid:
+            fitting = []
+            for message, envelope in zip(messages, envelopes, strict=True):
+                if missing := vendor.cannot_express(envelope):
+                    self._conclude(gateway, message, _inexpressible(missing))
+                else:
+                    fitting.append((message, envelope))
+        if not fitting:
+            return []
+        work = (gateway, [message for message, _ in fitting], [envelope for _, envelope in fitting])
+        return [(work, vendor.build(work[2], now))]
+
+
+def _inexpressible(missing: str) -> Outcome:
+    """Another gateway may be able to say it."""
+    return Outcome(
+        kind=OutcomeClass.CONFIG, scope=ConfigScope.DESTINATION, code="cannot_express", detail=missing
+    )
