@@ -35,7 +35,7 @@ from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
 from app.services.webhooks import WebhookService
 from app.settings import Settings
-from app.wake import BrokerWake, Wake
+from app.wake import BrokerWake, GatheringWake, Wake
 
 # Longer than a claim can live and an outage last together.
 LEDGER_KEPT = timedelta(hours=24)
@@ -62,11 +62,15 @@ class ThreadTransports:
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """One process's services, made when first used. Make it after fork."""
+    """One process's services, made when first used. Make it after fork.
+
+    One that `accepts` tells of many messages at a time that there is work.
+    """
 
     settings: Settings
     engine: sa.Engine
     name: str
+    accepts: bool = False
 
     @cached_property
     def gateways(self) -> dict[str, Gateway]:
@@ -90,7 +94,8 @@ class App:
 
     @cached_property
     def wake(self) -> Wake:
-        return BrokerWake(self.broker, self.settings.lanes)
+        kind = GatheringWake if self.accepts else BrokerWake
+        return kind(self.broker, self.settings.lanes)
 
     @cached_property
     def breakers(self) -> Breakers:
@@ -158,7 +163,7 @@ class App:
         )
 
 
-def build(settings: Settings, name: str, *, connections: int | None = None) -> App:
+def build(settings: Settings, name: str, *, connections: int | None = None, accepts: bool = False) -> App:
     """Put a process together; `name` shows in logs, claims and pg_stat_activity.
 
     Raises ConfigurationError where PostgreSQL or Redis is not named, or a gateway half configured.
@@ -167,7 +172,7 @@ def build(settings: Settings, name: str, *, connections: int | None = None) -> A
         raise ConfigurationError("DATABASE_URL is not set. `tocsin up` starts a database of its own.")
     _redis_url(settings)
     engine = make_engine(settings.database_url, pool=connections or settings.database_pool, name=name)
-    return App(settings=settings, engine=engine, name=name)
+    return App(settings=settings, engine=engine, name=name, accepts=accepts)
 
 
 def make_broker(settings: Settings) -> RedisBroker:

@@ -4,6 +4,8 @@ A wake is a hint: it may be lost, doubled or late, and the dispatcher finds what
 addressed by name, so that whoever accepts a message needs none of the sending code.
 """
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -24,6 +26,9 @@ INGEST_QUEUE = "ingest"
 
 # One is running, one follows for what came meanwhile.
 MOST_EVENT_WAKES = 2
+
+# Idle workers look into their queues less often than this.
+GATHERED_FOR = 0.005  # seconds
 
 
 class Wake(Protocol):
@@ -96,6 +101,35 @@ class BrokerWake:
         )
         with _hint():
             self._broker.enqueue(message)
+
+
+class GatheringWake(BrokerWake):
+    """Tells of lanes from a thread of its own, once for all that came meanwhile.
+
+    For a process that accepts: nobody waits for Redis there, but emergencies, whose workers hear at once.
+    Made in the process that uses it, after fork.
+    """
+
+    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane]) -> None:
+        super().__init__(broker, lanes)
+        self._due: set[Priority] = set()
+        self._told = threading.Event()
+        threading.Thread(target=self._tell, name="wakes", daemon=True).start()
+
+    def lane(self, priority: Priority, *, sweep: bool = False) -> None:
+        if priority is Priority.P0 or sweep:
+            super().lane(priority, sweep=sweep)
+        else:
+            self._due.add(priority)
+            self._told.set()
+
+    def _tell(self) -> None:
+        while True:
+            self._told.wait()
+            self._told.clear()
+            while self._due:
+                super().lane(self._due.pop())
+            time.sleep(GATHERED_FOR)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def for_this_process(settings: Settings) -> Flask:
     logs.configure(settings)
     # A thread never waits for a connection, whatever the others do.
     connections = max(settings.database_pool, threads(settings))
-    return create_app(build(settings, "web", connections=connections))
+    return create_app(build(settings, "web", connections=connections, accepts=True))
 
 
 def _answer(edge: Edge, error: Exception) -> Response:

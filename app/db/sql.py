@@ -5,6 +5,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 
@@ -22,3 +23,10 @@ def statement(package: str, name: str) -> str:
 def run(conn: sa.Connection, package: str, name: str, parameters: Mapping[str, Any]) -> sa.CursorResult[Any]:
     """Run a statement from a file with its named parameters, as `%(name)s` in the text."""
     return conn.exec_driver_sql(statement(package, name), dict(parameters))
+
+
+def run_bare(
+    conn: psycopg.Connection[Any], package: str, name: str, parameters: Mapping[str, Any]
+) -> list[Any]:
+    """Run a statement from a file on a bare connection; give all its rows."""
+    return conn.execute(statement(package, name).encode(), parameters).fetchall()

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from app.db.engine import unavailable_when_down
-from app.db.sql import run
+from app.db.engine import bare, unavailable_when_down
+from app.db.sql import run_bare
 from app.domain.addresses import suppression_key
 from app.domain.callers import Caller
 from app.domain.vocabulary import Priority, Status
@@ -43,10 +43,7 @@ def accept(
     idempotency_key: str | None,
     request_hash: bytes,
 ) -> Accepted:
-    """Accept one message in one statement; see MessageService.send.
-
-    `engine` commits each statement by itself, which saves the round trips of BEGIN and COMMIT.
-    """
+    """Accept one message in one statement, which commits by itself; see MessageService.send."""
     idempotency.check_key(idempotency_key)
     request_hash = b"message:" + request_hash
     with unavailable_when_down():
@@ -108,9 +105,9 @@ def _limits(the_plan: Plan) -> dict[str, Any]:
 def _written(
     engine: sa.Engine, parameters: Mapping[str, Any], the_plan: Plan, request_hash: bytes
 ) -> Accepted:
-    with engine.connect() as conn:
+    with bare(engine) as conn:
         for _ in range(_TRIES):
-            row = run(conn, PACKAGE, "accept", parameters).one()
+            row = run_bare(conn, PACKAGE, "accept", parameters)[0]
             if row.uuid is not None:
                 return Accepted(
                     uuid=row.uuid,

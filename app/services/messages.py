@@ -58,7 +58,7 @@ class MessageService:
         the key runs, KeyReused where the key came with another digest.
         """
         accepted = accept(
-            self._committing,
+            self._engine,
             self._catalog,
             self._settings,
             caller,

@@ -15,10 +15,11 @@ from app.domain.lanes import LANES
 from app.domain.vocabulary import Priority
 from app.services.sending import ending, lane, run
 from app.settings import Settings
-from app.wake import BrokerWake
+from app.wake import BrokerWake, GatheringWake
 from tests.world import wait_for
 
 ALL = tuple(Priority)
+PATIENT = tuple(priority for priority in Priority if priority is not Priority.P0)
 
 
 @pytest.fixture
@@ -33,6 +34,12 @@ def broker(world, settings):
 @pytest.fixture
 def wake(broker, settings):
     return BrokerWake(broker, settings.lanes)
+
+
+@pytest.fixture
+def gathering(broker, settings):
+    """What the web process tells of its work with."""
+    return GatheringWake(broker, settings.lanes)
 
 
 @pytest.fixture
@@ -226,3 +233,26 @@ def test_a_lease_outlasts_a_request(priority):
 def test_the_ledger_is_kept_longer_than_any_claim_and_outage():
     longest = max(each.lease for each in LANES.values()) + ACTOR_TIME_LIMIT
     assert 10 * longest < LEDGER_KEPT
+
+
+def test_an_emergency_is_told_of_before_its_caller_has_its_answer(broker, gathering):
+    gathering.lane(Priority.P0)
+    assert [actor for _, actor, _ in queued(broker)] == ["claim_batch"]
+
+
+@pytest.mark.parametrize("priority", PATIENT)
+def test_many_accepted_at_a_time_are_told_of_together(broker, gathering, priority):
+    for _ in range(200):
+        gathering.lane(priority)
+    wait_for(lambda: queued(broker))
+    # What came before the first word of it, and what came while it was told.
+    assert len(queued(broker)) <= 3
+
+
+def test_what_comes_while_others_are_told_of_is_not_forgotten(broker, gathering):
+    for priority in PATIENT:
+        gathering.lane(priority)
+    wait_for(lambda: len(queued(broker)) == len(PATIENT))
+    broker.flush_all()
+    gathering.lane(Priority.P1)
+    wait_for(lambda: queued(broker))

@@ -1,6 +1,7 @@
 """The accepting statements read by index, however full the tables are."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 import sqlalchemy as sa
@@ -51,14 +52,17 @@ def sequential(plan: str) -> list[str]:
 def parameters_of(place, monkeypatch, call) -> dict[str, dict]:
     """Record what the services give to their statements."""
     seen = {}
-    for module in ("accepting", "reporting", "cancelling", "expansion", "bulk"):
-        run = __import__(f"app.services.{module}", fromlist=["run"]).run
+    runners = {"accepting": "run_bare"} | dict.fromkeys(
+        ("reporting", "cancelling", "expansion", "bulk"), "run"
+    )
+    for module, runner in runners.items():
+        run = getattr(import_module(f"app.services.{module}"), runner)
 
         def record(conn, package, name, parameters, run=run):
             seen.setdefault(name, dict(parameters))
             return run(conn, package, name, parameters)
 
-        monkeypatch.setattr(f"app.services.{module}.run", record)
+        monkeypatch.setattr(f"app.services.{module}.{runner}", record)
     call()
     return seen
 
