@@ -10,16 +10,11 @@ from app.db.engine import bare, make_engine, unavailable_when_down
 from app.errors import Unavailable
 from tests.world import wait_for
 
-KILL_OTHERS = (
-    "SELECT count(*) FROM pg_stat_activity "
-    "WHERE application_name = 'tocsin victim' AND datname = current_database()"
+_OF_THE_POOL = (
+    "FROM pg_stat_activity WHERE application_name = 'tocsin victim' AND datname = current_database()"
 )
-
-
-OTHERS = (
-    "SELECT count(*) FROM pg_stat_activity "
-    "WHERE application_name = 'tocsin victim' AND datname = current_database()"
-)
+CLOSE = f"SELECT pg_terminate_backend(pid) {_OF_THE_POOL}"
+LEFT = f"SELECT count(*) {_OF_THE_POOL}"
 
 
 @pytest.fixture
@@ -36,8 +31,8 @@ def cut(database_url, engine):
 
     def cut():
         with other.execution_options(isolation_level="AUTOCOMMIT").connect() as conn:
-            assert conn.exec_driver_sql(KILL_OTHERS).all()
-            wait_for(lambda: conn.exec_driver_sql(OTHERS).scalar_one() == 0)
+            assert conn.exec_driver_sql(CLOSE).all()
+            wait_for(lambda: conn.exec_driver_sql(LEFT).scalar_one() == 0)
 
     yield cut
     other.dispose()
