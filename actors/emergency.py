@@ -1,16 +1,34 @@
-"""What the emergency lane does when Redis is gone: it looks into PostgreSQL itself."""
+"""What the emergency lane does beside its queue: it hears the doorbell, and stands in for Redis."""
+
+from datetime import timedelta
 
 import redis
 import structlog
 
 from app.domain.vocabulary import Priority
-from app.errors import TocsinError
+from app.errors import TocsinError, Unavailable
 from app.services.sending import lane, release
 from app.services.sending.tools import Tools
+from app.wake import Doorbell
 
 log = structlog.get_logger(__name__)
 
 LOOK = 0.5  # seconds
+LISTEN = timedelta(seconds=1)
+
+
+def answer_doorbell(tools: Tools, doorbell: Doorbell) -> None:
+    """Send each emergency that the doorbell tells of, at once and by itself, until told to stop."""
+    while not tools.stopping.is_set():
+        try:
+            message = doorbell.wait(LISTEN)
+            if message is not None:
+                lane.work_these(tools, Priority.P0, [message])
+        except Unavailable:
+            tools.stopping.wait(LOOK)
+        except Exception:
+            # The lane was told as well, and this thread is for the next one.
+            log.exception("emergency lane stumbled")
 
 
 def stand_in_for_redis(tools: Tools, client: redis.Redis) -> None:

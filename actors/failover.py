@@ -7,4 +7,4 @@ from app.services.sending.tools import Tools
 
 def failover(tools: Tools, priority: str, messages: list[int]) -> None:
     """Send messages through their next gateway at once."""
-    lane.work_failover(tools, Priority(priority), messages)
+    lane.work_these(tools, Priority(priority), messages)

@@ -16,9 +16,9 @@ import dramatiq
 import structlog
 
 from actors.declare import declare
-from actors.emergency import stand_in_for_redis
+from actors.emergency import LISTEN, answer_doorbell, stand_in_for_redis
 from app import logs
-from app.bootstrap import build
+from app.bootstrap import App, build
 from app.domain.vocabulary import Priority
 from app.settings import Settings, load
 from app.wake import EVENTS_QUEUE, INGEST_QUEUE
@@ -32,6 +32,8 @@ LOOK = 100
 BULK_NICENESS = 10
 # What is on the wire is waited for: a gateway's time-out and the settling behind it.
 DRAIN = 30.0  # seconds
+# Threads that hear the emergencies' doorbell, beside those that look into the queue.
+LISTENERS = 3
 RESTART_AFTER = 1.0  # seconds
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -61,7 +63,13 @@ def crews(settings: Settings) -> list[Crew]:
         )
         for lane in settings.lanes.values()
     ]
-    return [*lanes, Crew(name="events", queues=frozenset({EVENTS_QUEUE, INGEST_QUEUE}), threads=2)]
+    incoming = Crew(
+        name="events",
+        queues=frozenset({EVENTS_QUEUE, INGEST_QUEUE}),
+        threads=2,
+        niceness=BULK_NICENESS,
+    )
+    return [*lanes, incoming]
 
 
 @click.command()
@@ -144,7 +152,7 @@ def _fork(settings: Settings, crew: Crew) -> int:
 def _work(settings: Settings, crew: Crew, parent: int) -> None:
     """Be one crew until told to stop or left alone."""
     os.nice(crew.niceness)
-    app = build(settings, crew.name, connections=crew.threads + 2)
+    app = build(settings, crew.name, connections=crew.threads + 2 + LISTENERS * crew.emergency)
     tools = app.tools
     for number in _STOPPING:
         signal.signal(number, lambda *_: tools.stopping.set())
@@ -154,10 +162,25 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
         app.broker, queues=set(crew.queues), worker_timeout=crew.look, worker_threads=crew.threads
     )
     worker.start()
-    if crew.emergency:
-        threading.Thread(target=stand_in_for_redis, args=(tools, app.redis), daemon=True).start()
+    beside = _beside_the_queue(app) if crew.emergency else []
     while not tools.stopping.wait(1.0):
         if os.getppid() != parent:
             log.error("the parent is gone", lane=crew.name)
             tools.stopping.set()
     worker.stop(timeout=int(DRAIN * 1000))
+    for thread in beside:
+        thread.join(DRAIN)
+
+
+def _beside_the_queue(app: App) -> list[threading.Thread]:
+    """Start what the emergency lane does beside looking into its queue."""
+    threads = [
+        threading.Thread(target=stand_in_for_redis, args=(app.tools, app.redis), daemon=True),
+        *(
+            threading.Thread(target=answer_doorbell, args=(app.tools, app.doorbell(LISTEN)), daemon=True)
+            for _ in range(LISTENERS)
+        ),
+    ]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -14,7 +14,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
 from app.db.engine import make_engine
-from app.db.redis import broker_client, short_client
+from app.db.redis import blocking_client, broker_client, short_client
 from app.domain.suppression import SuppressionPolicy
 from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
@@ -35,7 +35,7 @@ from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
 from app.services.webhooks import WebhookService
 from app.settings import Settings
-from app.wake import BrokerWake, GatheringWake, Wake
+from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
 
 # Longer than a claim can live and an outage last together.
 LEDGER_KEPT = timedelta(hours=24)
@@ -95,7 +95,11 @@ class App:
     @cached_property
     def wake(self) -> Wake:
         kind = GatheringWake if self.accepts else BrokerWake
-        return kind(self.broker, self.settings.lanes)
+        return kind(self.broker, self.settings.lanes, Doorbell(self.redis))
+
+    def doorbell(self, longest: timedelta) -> Doorbell:
+        """Give the emergencies' doorbell to somebody who listens for up to `longest` at a time."""
+        return Doorbell(blocking_client(_redis_url(self.settings), longest))
 
     @cached_property
     def breakers(self) -> Breakers:

@@ -8,14 +8,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
 
 import dramatiq
+import redis
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from redis.exceptions import RedisError
 
+from app.db.redis import translated
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
 
@@ -37,6 +40,9 @@ class Wake(Protocol):
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
         """Tell of due messages in the lane; `sweep` asks to look from the beginning."""
 
+    def accepted(self, priority: Priority, message: int) -> None:
+        """Tell of one message that was accepted just now."""
+
     def claim(self, priority: Priority, claim: UUID) -> None:
         """Tell of a claim that waits for somebody to take it over."""
 
@@ -56,12 +62,51 @@ class Wake(Protocol):
         """Tell of webhooks that wait in the inbox."""
 
 
+class Doorbell:
+    """Tells the emergency workers of single messages.
+
+    Somebody always listens at it, so it is heard sooner than a queue that is looked into now and then;
+    and whoever hears it takes just that message, however many are queued before it.
+    """
+
+    _KEY = "doorbell"
+    # Whoever accepts while no worker runs shall not fill the memory: the lane is told as well.
+    _MOST = 100
+    _KEPT = timedelta(seconds=30)
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def ring(self, message: int) -> None:
+        """Tell of a message; one that nobody hears in time is found by those who look into the lane."""
+        with _hint(), self._client.pipeline(transaction=False) as pipe:
+            pipe.rpush(self._KEY, message)
+            pipe.ltrim(self._KEY, -self._MOST, -1)
+            pipe.expire(self._KEY, self._KEPT)
+            pipe.execute()
+
+    def wait(self, longest: timedelta) -> int | None:
+        """Give the next message as soon as there is one; raises Unavailable.
+
+        The client's own time-out must be longer than `longest`.
+        """
+        with translated():
+            heard = self._client.blpop([self._KEY], timeout=longest.total_seconds())
+        return int(heard[1]) if heard else None
+
+
 class BrokerWake:
     """Wakes through Dramatiq. Never more waiting wakes for a lane than it has senders."""
 
-    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane]) -> None:
+    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
         self._broker = broker
         self._lanes = lanes
+        self._doorbell = doorbell
+
+    def accepted(self, priority: Priority, message: int) -> None:
+        if priority is Priority.P0:
+            self._doorbell.ring(message)
+        self.lane(priority)
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
         lane = self._lanes[priority]
@@ -104,31 +149,42 @@ class BrokerWake:
 
 
 class GatheringWake(BrokerWake):
-    """Tells of lanes from a thread of its own, once for all that came meanwhile.
+    """Tells of lanes and of the inbox from a thread of its own, once for all that came meanwhile.
 
-    For a process that accepts: nobody waits for Redis there, but emergencies, whose workers hear at once.
+    For a process that accepts: nobody waits for Redis there, but emergencies, which ring the doorbell.
     Made in the process that uses it, after fork.
     """
 
-    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane]) -> None:
-        super().__init__(broker, lanes)
-        self._due: set[Priority] = set()
+    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
+        super().__init__(broker, lanes, doorbell)
+        self._due: set[Priority | None] = set()
         self._told = threading.Event()
         threading.Thread(target=self._tell, name="wakes", daemon=True).start()
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
-        if priority is Priority.P0 or sweep:
-            super().lane(priority, sweep=sweep)
+        if sweep:
+            super().lane(priority, sweep=True)
         else:
-            self._due.add(priority)
-            self._told.set()
+            self._gather(priority)
+
+    def inbox(self) -> None:
+        self._gather(None)
+
+    def _gather(self, due: Priority | None) -> None:
+        """Have a lane told, or (None) whoever processes the inbox."""
+        self._due.add(due)
+        self._told.set()
 
     def _tell(self) -> None:
         while True:
             self._told.wait()
             self._told.clear()
             while self._due:
-                super().lane(self._due.pop())
+                due = self._due.pop()
+                if due is None:
+                    super().inbox()
+                else:
+                    super().lane(due)
             time.sleep(GATHERED_FOR)
 
 
@@ -145,6 +201,8 @@ class NoWake:
     """Tells nobody: the dispatcher will find the work."""
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None: ...
+
+    def accepted(self, priority: Priority, message: int) -> None: ...
 
     def claim(self, priority: Priority, claim: UUID) -> None: ...
 

@@ -34,9 +34,10 @@ WHERE b.uuid = %s
 
 @dataclass(kw_only=True)
 class Posted:
-    """When each message was posted, in seconds of this machine's clock, by uuid."""
+    """When each message was posted, in seconds of this machine's clock, by uuid; and how long that took."""
 
     at: dict[str, float] = field(default_factory=dict)
+    took: list[float] = field(default_factory=list)
 
     def waits(self, arrivals: dict[str, float]) -> list[float]:
         """Give the milliseconds from POST to gateway; a message that never came is an error."""
@@ -64,6 +65,9 @@ def run(size: Size) -> Result:
             beside, batch = _beside_batch(whole, database, caller, size.of(10_000, 50))
         arrivals = _arrivals(whole)
     _report(result, idle.waits(arrivals), loaded.waits(arrivals))
+    for name, posted in (("idle", idle), ("under load", loaded)):
+        result.add(f"of it POST to answer, {name}, p50", "ms", percentile(posted.took, 50))
+        result.add(f"of it POST to answer, {name}, p99", "ms", percentile(posted.took, 99))
     result.add("P3 meanwhile", "messages/s", rate)
     result.add("webhooks taken meanwhile", "requests/s", webhooks)
     result.note(f"{uploads.rows:,} rows were uploaded meanwhile; the domain may have {PER_HOUR} an hour")
@@ -93,6 +97,7 @@ def _post(caller: Caller, count: int) -> Posted:
         time.sleep(max(moment - time.monotonic(), 0))
         at = time.time()
         posted.at[caller.send(message("P0", f"citizen{number}@{DOMAIN}"))["uuid"]] = at
+        posted.took.append((time.time() - at) * 1000)
     return posted
 
 

@@ -27,6 +27,9 @@ class RecordedWakes:
     def lane(self, priority, *, sweep=False):
         self.lanes.append((priority, sweep))
 
+    def accepted(self, priority, _message):
+        self.lane(priority)
+
     def claim(self, priority, claim: UUID): ...
 
     def failover(self, priority, messages): ...

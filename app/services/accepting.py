@@ -115,6 +115,7 @@ def _written(
                     priority=the_plan.lane.priority,
                     gateway=the_plan.gateway,
                     reason=row.reason,
+                    message=row.id,
                 )
             if not row.locked:
                 raise InFlight("a request with this idempotency key is still running")

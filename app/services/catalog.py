@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -22,7 +23,9 @@ from app.domain.routing import POOLS, Needs, Route, chain
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
 
-KEPT = 2.0  # seconds
+KEPT = 5.0  # seconds
+# A copy older than this is still used, and read anew meanwhile: nobody who sends steadily waits for it.
+FRESH = 1.0  # seconds
 
 T = TypeVar("T")
 
@@ -81,6 +84,7 @@ class Catalog:
         self._configured = configured
         self._kept: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
+        self._renewing: set[str] = set()
         self._compiled = lru_cache(maxsize=512)(self._compile)
 
     def routes(self) -> tuple[Route, ...]:
@@ -120,11 +124,27 @@ class Catalog:
 
     def _keep(self, name: str, load: Callable[[], T]) -> T:
         at, value = self._kept.get(name, (float("-inf"), None))
-        if time.monotonic() - at < KEPT:
+        age = time.monotonic() - at
+        if age < KEPT:
+            if age > FRESH and name not in self._renewing:
+                self._renewing.add(name)
+                threading.Thread(target=self._renew, args=(name, load), daemon=True).start()
             return value  # type: ignore[return-value]
+        return self._read(name, load, KEPT)
+
+    def _renew(self, name: str, load: Callable[[], object]) -> None:
+        try:
+            # Where it fails, whoever comes next is told.
+            with suppress(Unavailable):
+                self._read(name, load, FRESH)
+        finally:
+            self._renewing.discard(name)
+
+    def _read(self, name: str, load: Callable[[], T], oldest: float) -> T:
+        """Read anew what another thread has not read meanwhile."""
         with self._lock:
             at, value = self._kept.get(name, (float("-inf"), None))
-            if time.monotonic() - at >= KEPT:
+            if time.monotonic() - at >= oldest:
                 try:
                     with unavailable_when_down():
                         value = load()

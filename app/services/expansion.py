@@ -37,8 +37,7 @@ def expand(
             lane = lanes[Priority(batch.priority)]
             if _expand_slice(engine, catalog, lane, batch):
                 done += 1
-                # What is new stands behind where workers have read to, so they are asked to sweep.
-                wake.lane(lane.priority, sweep=True)
+                wake.lane(lane.priority)
         _clear_staging(engine, batch_id)
     return done
 

@@ -66,8 +66,8 @@ class MessageService:
             idempotency_key=idempotency_key,
             request_hash=request_hash,
         )
-        if accepted.status is Status.PENDING and not accepted.replayed:
-            self._wake.lane(accepted.priority)
+        if accepted.status is Status.PENDING and accepted.message is not None:
+            self._wake.accepted(accepted.priority, accepted.message)
         return accepted
 
     def send_bulk(

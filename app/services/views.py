@@ -22,7 +22,7 @@ class Page(Generic[T]):
 class Accepted:
     """The answer to a single message: `pending`, or `suppressed` with its reason.
 
-    `replayed` tells that it is the first answer given again.
+    `replayed` tells that it is the first answer given again. `message` is its row, where it is new.
     """
 
     uuid: UUID
@@ -31,6 +31,7 @@ class Accepted:
     gateway: str | None
     reason: str | None = None
     replayed: bool = False
+    message: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,14 +5,15 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from app.db.engine import unavailable_when_down
-from app.db.tables import webhook_inbox
+from app.db.engine import bare, unavailable_when_down
+from app.db.sql import run_bare
 from app.errors import Forged, NotFound, ProofUnavailable
 from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
 from app.gateways.transport import Transport
+from app.queue import PACKAGE
 from app.wake import Wake
 
 KEY_KEPT = 3600.0  # seconds
@@ -77,11 +78,11 @@ class WebhookService:
             "gateway": name,
             "request_id": request_id,
             "url": request.url,
-            "headers": headers,
+            "headers": orjson.dumps(headers).decode(),
             "body": request.body,
         }
-        with unavailable_when_down(), self._engine.begin() as conn:
-            conn.execute(insert(webhook_inbox).values(row))
+        with unavailable_when_down(), bare(self._engine) as conn:
+            run_bare(conn, PACKAGE, "keep_webhook", row)
 
 
 class _Keys:

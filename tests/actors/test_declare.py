@@ -1,5 +1,6 @@
 """Actors on a real broker: their names, their queues, and that twice is as good as once."""
 
+import threading
 import time
 from datetime import timedelta
 from uuid import UUID
@@ -9,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from actors.declare import ACTORS, declare
+from actors.emergency import answer_doorbell
 from app.bootstrap import ACTOR_TIME_LIMIT, LEDGER_KEPT, make_broker
+from app.db.redis import blocking_client, short_client
 from app.db.tables import parked_events, webhook_inbox
 from app.domain.lanes import LANES
 from app.domain.vocabulary import Priority
 from app.services.sending import ending, lane, run
 from app.settings import Settings
-from app.wake import BrokerWake, GatheringWake
+from app.wake import BrokerWake, Doorbell, GatheringWake
 from tests.world import wait_for
 
 ALL = tuple(Priority)
@@ -32,14 +35,19 @@ def broker(world, settings):
 
 
 @pytest.fixture
-def wake(broker, settings):
-    return BrokerWake(broker, settings.lanes)
+def doorbell(settings):
+    return Doorbell(blocking_client(settings.redis_url, timedelta(seconds=5)))
 
 
 @pytest.fixture
-def gathering(broker, settings):
+def wake(broker, settings, doorbell):
+    return BrokerWake(broker, settings.lanes, doorbell)
+
+
+@pytest.fixture
+def gathering(broker, settings, doorbell):
     """What the web process tells of its work with."""
-    return GatheringWake(broker, settings.lanes)
+    return GatheringWake(broker, settings.lanes, doorbell)
 
 
 @pytest.fixture
@@ -235,9 +243,52 @@ def test_the_ledger_is_kept_longer_than_any_claim_and_outage():
     assert 10 * longest < LEDGER_KEPT
 
 
-def test_an_emergency_is_told_of_before_its_caller_has_its_answer(broker, gathering):
-    gathering.lane(Priority.P0)
-    assert [actor for _, actor, _ in queued(broker)] == ["claim_batch"]
+def test_an_emergency_rings_before_its_caller_has_its_answer(gathering, doorbell):
+    gathering.accepted(Priority.P0, 17)
+    assert doorbell.wait(timedelta(milliseconds=10)) == 17
+
+
+@pytest.mark.parametrize("priority", PATIENT)
+def test_only_emergencies_ring(gathering, doorbell, priority):
+    gathering.accepted(priority, 17)
+    assert doorbell.wait(timedelta(milliseconds=10)) is None
+
+
+def test_a_doorbell_that_nobody_hears_keeps_a_hundred_and_not_for_long(doorbell, settings):
+    for message in range(150):
+        doorbell.ring(message)
+    client = short_client(settings.redis_url)
+    assert client.llen("doorbell") == 100
+    assert 0 < client.ttl("doorbell") <= 30
+    assert doorbell.wait(timedelta(seconds=1)) == 50
+
+
+def test_an_emergency_goes_out_before_a_batch_that_is_queued_before_it(world, doorbell):
+    world.add("P0", 300)
+    message = world.one("P0")
+    listener = threading.Thread(target=answer_doorbell, args=(world.tools, doorbell))
+    listener.start()
+    try:
+        doorbell.ring(message.id)
+        wait_for(lambda: world.row(message).status == "sent")
+    finally:
+        world.tools.stopping.set()
+        listener.join()
+    assert world.gateways.accepted() == 1
+
+
+def test_whoever_hears_the_doorbell_outlives_an_outage_of_redis(world, doorbell, outages):
+    listener = threading.Thread(target=answer_doorbell, args=(world.tools, doorbell))
+    listener.start()
+    try:
+        outages.cut_valkey()
+        outages.restore_valkey()
+        message = world.one("P0")
+        doorbell.ring(message.id)
+        wait_for(lambda: world.row(message).status == "sent")
+    finally:
+        world.tools.stopping.set()
+        listener.join()
 
 
 @pytest.mark.parametrize("priority", PATIENT)

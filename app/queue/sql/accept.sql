@@ -95,7 +95,7 @@ flow AS (
 SELECT
     asked.locked,
     known.state AS known_state, known.request_hash AS known_hash, known.answer AS known_answer,
-    accepted.uuid, accepted.status, accepted.reason
+    accepted.id, accepted.uuid, accepted.status, accepted.reason
 FROM asked
 LEFT JOIN known ON true
 LEFT JOIN accepted ON true

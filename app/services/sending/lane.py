@@ -44,8 +44,8 @@ def work_claim(tools: Tools, priority: Priority, claim: UUID) -> None:
         _send(tools, lane, taken, book)
 
 
-def work_failover(tools: Tools, priority: Priority, messages: Sequence[int]) -> None:
-    """Send these through their next gateway at once; those that are no longer pending are left alone."""
+def work_these(tools: Tools, priority: Priority, messages: Sequence[int]) -> None:
+    """Send these at once, wherever they stand in the lane; what is no longer pending is left alone."""
     lane = tools.lanes[priority]
     book = open_book(tools, lane, uuid4())
     with unavailable_when_down(), tools.once.connect() as conn:

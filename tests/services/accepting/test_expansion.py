@@ -70,10 +70,10 @@ def test_every_message_has_its_queued_event(place):
     )
 
 
-def test_workers_are_asked_to_sweep_after_each_slice(place):
+def test_workers_are_told_after_each_slice(place):
     batch = taken_in(place, 45)
     assert place.expand(batch) == 3
-    assert place.wakes.lanes == [(Priority.P2, True)] * 3
+    assert place.wakes.lanes == [(Priority.P2, False)] * 3
 
 
 def test_the_first_slice_is_being_sent_while_the_rest_is_expanded(place):

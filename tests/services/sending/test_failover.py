@@ -20,7 +20,7 @@ def carry_on(world):
     """Do what the failover actor would, until nobody is told of more."""
     while world.wake.failed_over:
         priority, messages = world.wake.failed_over.pop(0)
-        lane.work_failover(world.tools, priority, messages)
+        lane.work_these(world.tools, priority, messages)
 
 
 def make_due(world, message):

@@ -85,8 +85,8 @@ def test_a_claim_that_is_taken_over_twice_is_sent_once(world):
 
 def test_a_failover_that_is_told_twice_is_sent_once(world):
     message = world.one("P0", gateway="ses", tried=["postal"])
-    lane.work_failover(world.tools, Priority.P0, [message.id])
-    lane.work_failover(world.tools, Priority.P0, [message.id])
+    lane.work_these(world.tools, Priority.P0, [message.id])
+    lane.work_these(world.tools, Priority.P0, [message.id])
     assert world.gateways.taken(message.uuid) == ["ses"]
     assert len(world.claims()) == 1
 

@@ -143,7 +143,7 @@ def test_without_redis_an_emergency_goes_to_the_next_gateway(world, outages):
     message = world.one("P0")
     with outages.without_valkey():
         work(world, "P0")
-        lane.work_failover(world.tools, Priority.P0, [message.id])
+        lane.work_these(world.tools, Priority.P0, [message.id])
     assert world.gateways.taken(message.uuid) == ["ses"]
 
 

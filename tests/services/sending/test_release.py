@@ -267,7 +267,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing_unmarked(world, setti
     gateways.slow_down(0)
     released(world, priority)
     while world.wake.failed_over:
-        lane.work_failover(world.tools, *world.wake.failed_over.pop())
+        lane.work_these(world.tools, *world.wake.failed_over.pop())
     lane.work(world.tools, Priority(priority), sweep=False)
     taken = {message.id: len(gateways.taken(message.uuid)) for message in messages}
     marked = {message.id for message in messages if world.row(message).possible_duplicate}

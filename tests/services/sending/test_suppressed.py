@@ -75,7 +75,7 @@ def test_while_it_fails_over(world, priority):
     work(world, priority)
     world.suppress(KEY)
     _, messages = only(world.wake.failed_over)
-    lane.work_failover(world.tools, Priority(priority), messages)
+    lane.work_these(world.tools, Priority(priority), messages)
     assert_it_never_left(world, message, requests=1)
 
 
