@@ -15,34 +15,58 @@ from app.services.metrics import count_webhook
 resource = Resource("webhooks", "What gateways tell us. Each request is proven by its raw bytes.")
 
 
+_PROBLEMS = (problems.FORGED, problems.PROOF_UNAVAILABLE, problems.BUSY, problems.TOO_LARGE)
+_REPLIES = {200: Reply("Proven, and kept", Alive)}
+
+
 @resource.operation(
     "POST",
     "/webhooks/<slug:gateway>",
     scope=None,
     upload=Upload({"*/*": "As the gateway sends it."}),
     share=Share.WEBHOOKS,
-    problems=(problems.FORGED, problems.PROOF_UNAVAILABLE, problems.BUSY, problems.TOO_LARGE),
-    replies={200: Reply("Proven, and kept", Alive)},
+    problems=_PROBLEMS,
+    replies=_REPLIES,
 )
 def receive(app: App, call: Call, gateway: str) -> Response:
     """Take a gateway's webhook in.
 
     Once it is answered with 200 it is on disk; what it tells is worked off behind.
     """
+    body = bodies.whole(call.environ, app.settings.max_single_body_bytes, call.edge.patience)
+    return _received(app, call, gateway, body)
+
+
+@resource.operation(
+    "GET",
+    "/webhooks/<slug:gateway>",
+    scope=None,
+    share=Share.WEBHOOKS,
+    problems=_PROBLEMS,
+    replies=_REPLIES,
+)
+def receive_by_get(app: App, call: Call, gateway: str) -> Response:
+    """Take in a webhook that comes as a GET, as some gateways' do: all it tells is in its query."""
+    return _received(app, call, gateway, b"")
+
+
+def _received(app: App, call: Call, gateway: str, body: bytes) -> Response:
     environ = call.environ
     request = WebhookRequest(
         method=environ["REQUEST_METHOD"],
         url=_url(app.settings.public_base_url, environ),
         headers=_headers(environ),
-        body=bodies.whole(environ, app.settings.max_single_body_bytes, call.edge.patience),
+        body=body,
     )
     try:
-        app.webhooks.receive(gateway, request, request_id=call.request_id)
+        wanted = app.webhooks.receive(gateway, request, request_id=call.request_id)
     except Forged as exc:
         # Of a gateway that is known, so that not anybody's words become labels.
         count_webhook(gateway, "unproven" if isinstance(exc, ProofUnavailable) else "forged")
         raise
     count_webhook(gateway, "accepted")
+    if wanted is not None:
+        return Response(wanted.body, status=wanted.status, content_type=wanted.content_type)
     return answer(200, {"status": "ok"})
 
 

@@ -1,11 +1,12 @@
 """What a gateway's webhook tells us, in our words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
-from app.domain.vocabulary import EventType, OutcomeClass, Priority
+from app.domain.vocabulary import Channel, EventType, OutcomeClass, Priority
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,3 +51,32 @@ class Fact:
     code: str = ""
     detail: str = ""
     data: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+
+class InboundKind(StrEnum):
+    """What somebody sent us: words of their own, or keys pressed during a call."""
+
+    MESSAGE = "message"
+    DIGITS = "digits"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inbound:
+    """Something that a recipient sent to one of our senders.
+
+    `key` as in `Fact`. `sender` is who wrote, `recipient` our number or service, both canonical.
+    `tag` is set where it answers one message of ours, as keys pressed during its call do. `opt_out`
+    is set where the gateway itself understood it: True for STOP, False for START.
+    """
+
+    key: str
+    kind: InboundKind
+    channel: Channel
+    sender: str
+    recipient: str
+    text: str
+    received_at: datetime
+    external_id: str | None = None
+    media: Sequence[str] = ()
+    tag: Tag | None = None
+    opt_out: bool | None = None

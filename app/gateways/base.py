@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from app.domain.facts import Fact, Tag
+from app.domain.facts import Fact, Inbound, Tag
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, OutcomeClass
 
@@ -127,6 +127,15 @@ class WebhookRequest:
     body: bytes
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookAnswer:
+    """What a vendor reads in the answer to its webhook."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
 class Webhook(Protocol):
     """A vendor's telling side: proof over the raw bytes, then facts."""
 
@@ -152,3 +161,33 @@ class Webhook(Protocol):
     def confirmation_url(self, request: WebhookRequest) -> str | None:
         """Give the address to fetch where this proven request asks us to confirm a subscription."""
         ...
+
+    def inbound(self, request: WebhookRequest) -> list[Inbound]:
+        """Read what people sent us; an element that cannot be read is left out."""
+        ...
+
+    def answer(self, request: WebhookRequest) -> WebhookAnswer | None:
+        """Say what the vendor wants to hear about a request that is kept; None for a plain 200."""
+        ...
+
+
+class QuietWebhook:
+    """What most vendors' webhooks have in common: settings hold the key, and nothing else comes by them."""
+
+    __slots__ = ()
+
+    def key_url(self, request: WebhookRequest) -> str | None:  # noqa: ARG002 — no request chooses it.
+        """Say that settings hold the key."""
+        return None
+
+    def confirmation_url(self, request: WebhookRequest) -> str | None:  # noqa: ARG002 — none asks.
+        """Say that nothing is to be confirmed."""
+        return None
+
+    def inbound(self, request: WebhookRequest) -> list[Inbound]:  # noqa: ARG002 — none carries any.
+        """Say that nobody wrote."""
+        return []
+
+    def answer(self, request: WebhookRequest) -> WebhookAnswer | None:  # noqa: ARG002 — all want the same.
+        """Leave the answer to us."""
+        return None

@@ -7,19 +7,23 @@ from app.gateways.email.ses.sending import Ses
 from app.gateways.email.ses.webhook import SesWebhook
 from app.settings import Settings
 
-_VENDORS = (
-    (Postal, PostalWebhook),
-    (Ses, SesWebhook),
+_SENDING = (
+    Postal,
+    Ses,
+)
+_TELLING = (
+    PostalWebhook,
+    SesWebhook,
 )
 
 
 def gateways(settings: Settings) -> dict[str, Gateway]:
     """Make the gateways that the settings describe, by name; raises ConfigurationError for half of one."""
-    made: list[Gateway | None] = [sending.configured(settings) for sending, _ in _VENDORS]
+    made: list[Gateway | None] = [sending.configured(settings) for sending in _SENDING]
     return {gateway.name: gateway for gateway in made if gateway}
 
 
 def webhooks(settings: Settings) -> dict[str, Webhook]:
     """Make the webhooks whose proof the settings make possible, by their gateway's name."""
-    made: list[Webhook | None] = [telling.configured(settings) for _, telling in _VENDORS]
+    made: list[Webhook | None] = [telling.configured(settings) for telling in _TELLING]
     return {webhook.name: webhook for webhook in made if webhook}

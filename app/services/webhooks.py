@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.db.engine import bare, unavailable_when_down
 from app.db.sql import run_bare
 from app.errors import Forged, NotFound, ProofUnavailable
-from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
+from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookAnswer, WebhookRequest
 from app.gateways.transport import Transport
 from app.queue import PACKAGE
 from app.wake import Wake
@@ -45,9 +45,10 @@ class WebhookService:
         self._keys = _Keys(transport)
         self._now = now
 
-    def receive(self, name: str, request: WebhookRequest, *, request_id: str) -> None:
+    def receive(self, name: str, request: WebhookRequest, *, request_id: str) -> WebhookAnswer | None:
         """Prove a request and keep it; once this returns it will have its effect.
 
+        Gives what the vendor wants to read, None where any 200 will do.
         Raises NotFound for a gateway without webhooks here, Forged where the proof does not hold,
         ProofUnavailable where it cannot be checked now, and Unavailable where it cannot be kept.
         """
@@ -57,6 +58,7 @@ class WebhookService:
         self._prove(webhook, request)
         self._keep(name, request, request_id)
         self._wake.inbox()
+        return webhook.answer(request)
 
     def _prove(self, webhook: Webhook, request: WebhookRequest) -> None:
         url = webhook.key_url(request)

@@ -81,7 +81,9 @@ def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:
 
 
 def _request(row: sa.Row[Any]) -> WebhookRequest:
-    return WebhookRequest(method="POST", url=row.url, headers=row.headers, body=bytes(row.body or b""))
+    body = bytes(row.body or b"")
+    # Those that come by GET tell all in their query.
+    return WebhookRequest(method="POST" if body else "GET", url=row.url, headers=row.headers, body=body)
 
 
 def _confirm(tools: Tools, rows: Sequence[sa.Row[Any]]) -> None:

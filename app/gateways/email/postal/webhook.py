@@ -12,7 +12,7 @@ from app.domain.facts import Fact, Tag
 from app.domain.vocabulary import EventType, OutcomeClass
 from app.errors import ProofUnavailable
 from app.gateways.answers import code_in_short, identifier, in_short, json_object, key_of, moment, part, words
-from app.gateways.base import WebhookRequest
+from app.gateways.base import QuietWebhook, WebhookRequest
 from app.gateways.email.postal.proof import check_signature, key_of_set, key_of_settings
 from app.settings import Settings
 
@@ -46,7 +46,7 @@ _NOT_THE_ADDRESS = re.compile(r"5\.2\.2|5\.3\.[0-9]+|5\.7\.[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PostalWebhook:
+class PostalWebhook(QuietWebhook):
     """Postal's webhooks, proven with the key in settings or, without one, with the server's JWKS."""
 
     url: str | None = None
@@ -87,10 +87,6 @@ class PostalWebhook:
         read = _READERS.get(words(told, "event"))
         fact = read(told, part(told, "payload")) if read else None
         return [fact] if fact else []
-
-    def confirmation_url(self, request: WebhookRequest) -> str | None:  # noqa: ARG002 — the protocol asks.
-        """Postal asks for no confirmation."""
-        return None
 
     def _proving_key(self, request: WebhookRequest, key: bytes | None) -> RSAPublicKey:
         if self.public_key:

@@ -7,14 +7,14 @@ from typing import Self
 from app.domain.facts import Fact
 from app.errors import Forged
 from app.gateways.answers import json_object
-from app.gateways.base import WebhookRequest
+from app.gateways.base import QuietWebhook, WebhookRequest
 from app.gateways.email.ses.events import facts_of
 from app.gateways.email.ses.sns import NOTIFICATION, SUBSCRIPTION, Origins, Sealed
 from app.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SesWebhook:
+class SesWebhook(QuietWebhook):
     """SES's events over SNS, from the topics that are ours.
 
     Anyone can point a topic of their own at us, and Amazon signs for it: only the list of topics
