@@ -24,7 +24,9 @@ line AS MATERIALIZED (
         ) AS reason
     FROM batch
     JOIN batch_staging AS s
-        ON s.batch_id = %(batch)s AND s.line > %(at_line)s AND s.line <= batch.to_line
+        -- The second bound says nothing new, but holds as a range of the index whatever the planner does.
+        ON s.batch_id = %(batch)s AND s.line > %(at_line)s AND s.line <= %(at_line)s::bigint + %(size)s::bigint
+        AND s.line <= batch.to_line
     CROSS JOIN LATERAL (
         -- Lower case as ASCII has it, compared as the index on the list is.
         SELECT
