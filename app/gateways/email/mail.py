@@ -50,6 +50,7 @@ class Mailbox:
     name: str
     address: str
 
+    @lru_cache(maxsize=1024)  # noqa: B019 — mailboxes are values, and the senders are few.
     def in_unicode(self) -> str:
         """Spell it as a header does, with the name's own letters."""
         if self.name.isascii():
