@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
 from app.simulator.environment import GATEWAYS, HOST, environment, port_of
-from app.simulator.recipients import STORIES
+from app.simulator.recipients import STORIES, fates_of
 from app.simulator.sender import Delivery
 from app.simulator.simulator import Options, Simulator
 
@@ -128,7 +129,14 @@ def _print_start(options: Options) -> None:
 
 
 def _print_recipients() -> None:
-    table = Table("Recipient", "What happens", "Postal", "SES", title="Magic recipients, at any domain")
+    table = Table("Email", "Number", "APNs token", "FCM token", "What happens", title="Magic recipients")
     for fate, story in STORIES.items():
-        table.add_row(f"{fate}@…", story.meaning, story.postal, story.ses)
+        named = fate in fates_of(Channel.EMAIL)
+        table.add_row(
+            f"{fate}@…" if named else "",
+            f"+1 555 {story.code} …",
+            f"70c51{story.code}…" if named else "",
+            f"{fate}-…" if named else "",
+            story.meaning,
+        )
     Console().print(table)
