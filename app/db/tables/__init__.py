@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy sees them; the migrations make them, and a test holds the two together."""
 
 from app.db.tables.base import metadata
+from app.db.tables.devices import device_tokens, topic_members, topics
 from app.db.tables.events import (
     delivery_events,
     event_keys,
@@ -52,6 +53,7 @@ __all__ = [
     "claims",
     "controls",
     "delivery_events",
+    "device_tokens",
     "event_keys",
     "gateways",
     "idempotency_keys",
@@ -70,6 +72,8 @@ __all__ = [
     "roles",
     "senders",
     "suppression_list",
+    "topic_members",
+    "topics",
     "users",
     "webhook_inbox",
 ]

@@ -9,10 +9,9 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 from app.db.tables.base import TIME, metadata
 
@@ -102,6 +101,11 @@ inbound_messages = Table(
     Column("message_id", BigInteger),
     Column("inbox_id", BigInteger),
     Column("received_at", TIME, nullable=False, server_default=text("now()")),
-    UniqueConstraint("gateway", "external_id", name="inbound_messages_external_id_key"),
+    Column("media", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("meaning", Text),
+    Column("message_uuid", UUID),
+    Column("client_id", BigInteger),
+    Column("answered_at", TIME),
     Index("inbound_messages_sender_address_idx", "sender_address"),
+    Index("inbound_messages_received_at_idx", "received_at", postgresql_using="brin"),
 )
