@@ -1,6 +1,7 @@
 """The tables as SQLAlchemy sees them; the migrations make them, and a test holds the two together."""
 
 from app.db.tables.base import metadata
+from app.db.tables.costs import prices, spending, spending_deltas
 from app.db.tables.devices import device_tokens, topic_members, topics
 from app.db.tables.events import (
     delivery_events,
@@ -35,6 +36,7 @@ from app.db.tables.rules import (
     senders,
     suppression_list,
 )
+from app.db.tables.sequences import sequence_steps, sequences
 from app.db.tables.workings import (
     controls,
     idempotency_keys,
@@ -68,9 +70,14 @@ __all__ = [
     "message_templates",
     "metadata",
     "parked_events",
+    "prices",
     "rate_limits",
     "roles",
     "senders",
+    "sequence_steps",
+    "sequences",
+    "spending",
+    "spending_deltas",
     "suppression_list",
     "topic_members",
     "topics",
