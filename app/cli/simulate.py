@@ -12,10 +12,11 @@ from rich.table import Table
 
 from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
-from app.simulator.environment import GATEWAYS, HOST, environment, port_of
+from app.simulator.environment import ACCOUNTS, GATEWAYS, HOST, environment, port_of
+from app.simulator.exchange import tellings
 from app.simulator.recipients import STORIES, fates_of
 from app.simulator.sender import Delivery
-from app.simulator.simulator import Options, Simulator
+from app.simulator.simulator import Options, Simulator, double_of
 
 Share = click.FloatRange(0, 1)
 Milliseconds = click.FloatRange(0, 600_000)
@@ -129,14 +130,14 @@ def _print_start(options: Options) -> None:
 
 
 def _print_recipients() -> None:
-    table = Table("Email", "Number", "APNs token", "FCM token", "What happens", title="Magic recipients")
+    told = tellings({account.name: double_of(account) for account in ACCOUNTS})
+    table = Table("Email", "Number", "What happens", "In the gateways' own words", title="Magic recipients")
     for fate, story in STORIES.items():
-        named = fate in fates_of(Channel.EMAIL)
-        table.add_row(
-            f"{fate}@…" if named else "",
-            f"+1 555 {story.code} …",
-            f"70c51{story.code}…" if named else "",
-            f"{fate}-…" if named else "",
-            story.meaning,
-        )
+        words = "\n".join(f"{gateway}: {words}" for gateway, words in told[fate].items())
+        named = f"{fate}@…" if fate in fates_of(Channel.EMAIL) else ""
+        table.add_row(named, f"+1 555 {story.code} …", story.meaning, words)
     Console().print(table)
+    click.echo(
+        "Tokens: FCM's begin with the same word, as in bounce-17:…; APNs' with 70c51 and the number's three "
+        "digits, as in 70c51550…"
+    )

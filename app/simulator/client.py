@@ -12,7 +12,7 @@ _BODILESS = frozenset({204, 304})
 
 
 class Client(asyncio.Protocol):
-    """Posts to one origin. It reads an answer's status and throws the rest away."""
+    """Sends to one origin. It reads an answer's status and throws the rest away."""
 
     def __init__(self, base_url: str) -> None:
         parts = urlsplit(base_url)
@@ -25,25 +25,26 @@ class Client(asyncio.Protocol):
         self._answer: asyncio.Future[int] | None = None
         self._received = b""
 
-    async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
+    async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """Send one request and give the answer's status; OSError where none came."""
         loop = asyncio.get_running_loop()
         if self._transport is None:
             await loop.create_connection(lambda: self, self._host, self._port, ssl=self._secure or None)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        head = f"POST {self._prefix}{path} HTTP/1.1\r\nhost: {self._netloc}\r\n{lines}"
+        head = f"{method} {self._prefix}{path} HTTP/1.1\r\nhost: {self._netloc}\r\n{lines}"
         self._answer = loop.create_future()
         self._received = b""
         if self._transport is None:
             raise ConnectionResetError("closed as soon as it was opened")
-        self._transport.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        length = f"content-length: {len(body)}\r\n" if body or method != "GET" else ""
+        self._transport.write(f"{head}{length}\r\n".encode() + body)
         try:
             return await self._answer
         finally:
             self._answer = None
 
     def close(self) -> None:
-        """Close the connection; the next post opens another."""
+        """Close the connection; the next request opens another."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None

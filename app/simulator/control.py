@@ -1,7 +1,7 @@
 """The base port: the status page, commands under /_simulator/, and what SNS itself serves."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -13,7 +13,7 @@ from granian.rsgi import Scope
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from app.simulator.environment import GATEWAYS
-from app.simulator.exchange import Reply
+from app.simulator.exchange import Reachable, Reply, Vendor, tellings
 from app.simulator.faults import Fault, FaultMode, Faults
 from app.simulator.listener import Exchange, Listener
 from app.simulator.recipients import STORIES
@@ -33,6 +33,7 @@ def _known(gateway: str) -> str:
 
 
 Gateway = Annotated[str, AfterValidator(_known)]
+Number = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class FaultOrder(BaseModel):
@@ -56,19 +57,33 @@ class LatencyOrder(BaseModel):
     milliseconds: float = Field(ge=0, le=600_000)
 
 
+class InboundOrder(BaseModel):
+    """The body of POST /_simulator/inbound: somebody writes to one of our numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    gateway: Gateway
+    sender: Number = Field(alias="from")
+    recipient: Number = Field(alias="to")
+    text: str = Field(max_length=10_000)
+
+
 class Control:
     """Everything that is told or asked about the simulator itself."""
 
     def __init__(
         self,
+        *,
         register: Register,
         faults: Faults,
+        vendors: Mapping[str, Vendor],
         listeners: dict[str, Listener],
         topic: Topic,
         sender: Sender | None,
     ) -> None:
         self._register = register
         self._faults = faults
+        self._vendors = vendors
         self._listeners = listeners
         self._topic = topic
         self._sender = sender
@@ -86,6 +101,7 @@ class Control:
             ("POST", "/_simulator/latency"): self._set_latency,
             ("GET", "/_simulator/recipients"): self._recipients,
             ("GET", "/_simulator/webhooks"): self._webhooks,
+            ("POST", "/_simulator/inbound"): self._inbound,
         }
 
     async def __call__(self, scope: Scope, exchange: Exchange) -> None:
@@ -104,7 +120,13 @@ class Control:
     async def _front(self, scope: Scope, _body: bytes) -> Reply:
         if "Action=" in scope.query_string:
             return self._sns_action(parse_qs(scope.query_string))
-        html = page(_host(scope), self._register.counts(), self._faults_now(), self._tally())
+        html = page(
+            host=_host(scope),
+            counts=self._register.counts(),
+            faults=self._faults_now(),
+            tally=self._tally(),
+            tellings=tellings(self._vendors),
+        )
         return Reply(status=200, body=html, headers=(("content-type", "text/html; charset=utf-8"),))
 
     def _sns_action(self, query: dict[str, list[str]]) -> Reply:
@@ -133,7 +155,7 @@ class Control:
         try:
             uuid = UUID(parse_qs(scope.query_string).get("uuid", [""])[0])
         except ValueError:
-            return _json({"errors": [{"msg": "uuid is required in the query, as in ?uuid=…"}]}, 422)
+            return _fault("uuid is required in the query, as in ?uuid=…")
         return _json({"messages": self._register.find(uuid)})
 
     async def _forget(self, _scope: Scope, _body: bytes) -> Reply:
@@ -146,7 +168,7 @@ class Control:
     async def _begin_fault(self, _scope: Scope, body: bytes) -> Reply:
         order = FaultOrder.model_validate_json(body)
         if order.mode is FaultMode.REFUSE and order.share < 1:
-            return _json({"errors": [{"msg": "a closed port refuses everybody: share must be 1"}]}, 422)
+            return _fault("a closed port refuses everybody: share must be 1")
         for gateway in [order.gateway] if order.gateway else GATEWAYS:
             await self._begin(gateway, order)
         return _json({"faults": self._faults_now()})
@@ -169,7 +191,19 @@ class Control:
         return await self._list_latency(scope, body)
 
     async def _recipients(self, _scope: Scope, _body: bytes) -> Reply:
-        return _json({fate.value: asdict(story) for fate, story in STORIES.items()})
+        told = tellings(self._vendors)
+        return _json({fate: {**asdict(story), "gateways": told[fate]} for fate, story in STORIES.items()})
+
+    async def _inbound(self, _scope: Scope, body: bytes) -> Reply:
+        order = InboundOrder.model_validate_json(body)
+        vendor = self._vendors[order.gateway]
+        if not isinstance(vendor, Reachable):
+            return _fault(f"nobody can write to {order.gateway}")
+        if self._sender is None:
+            return _fault("no webhooks are sent here: start the simulator with --webhooks URL")
+        webhooks = vendor.inbound(order.sender, order.recipient, order.text, datetime.now(UTC))
+        self._sender.plan(webhooks)
+        return _json({"webhooks": len(webhooks)})
 
     async def _webhooks(self, _scope: Scope, _body: bytes) -> Reply:
         return _json(self._tally())
@@ -218,7 +252,11 @@ class Control:
 
 
 async def _unknown(scope: Scope, _body: bytes) -> Reply:
-    return _json({"errors": [{"msg": f"there is no {scope.method} {scope.path} here"}]}, 404)
+    return _fault(f"there is no {scope.method} {scope.path} here", 404)
+
+
+def _fault(text: str, status: int = 422) -> Reply:
+    return _json({"errors": [{"msg": text}]}, status)
 
 
 def _host(scope: Scope) -> str:

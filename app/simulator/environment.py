@@ -1,15 +1,14 @@
-"""Where the simulator listens, and the made-up credentials that it takes."""
+"""Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
+
+from app.simulator.accounts import postal, ses
 
 HOST = "127.0.0.1"
-GATEWAYS = ("postal", "ses")
-
-POSTAL_API_KEY = "simulator"
-AWS_REGION = "us-east-1"
-AWS_ACCESS_KEY_ID = "TOCSINSIMULATOR"
-AWS_SECRET_ACCESS_KEY = "simulated"  # noqa: S105 - opens nothing but the simulator
-AWS_ACCOUNT = "000000000000"
-CONFIGURATION_SET = "tocsin-simulator"
-TOPIC_ARN = f"arn:aws:sns:{AWS_REGION}:{AWS_ACCOUNT}:tocsin-simulator"
+# Each has the port after the one before it: what is added goes to the end.
+ACCOUNTS = (
+    postal.ACCOUNT,
+    ses.ACCOUNT,
+)
+GATEWAYS = tuple(account.name for account in ACCOUNTS)
 
 
 def port_of(gateway: str, base: int) -> int:
@@ -20,17 +19,14 @@ def port_of(gateway: str, base: int) -> int:
     return base + 1 + GATEWAYS.index(gateway)
 
 
+def origin(port: int) -> str:
+    """Give the address of a port of the simulator."""
+    return f"http://{HOST}:{port}"
+
+
 def environment(port: int) -> dict[str, str]:
     """Give the variables that point Tocsin at a simulator whose base port is `port`."""
-    return {
-        "SIMULATED": "true",
-        "POSTAL_URL": f"http://{HOST}:{port_of('postal', port)}",
-        "POSTAL_API_KEY": POSTAL_API_KEY,
-        "AWS_REGION": AWS_REGION,
-        "AWS_ACCESS_KEY_ID": AWS_ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": AWS_SECRET_ACCESS_KEY,
-        "AWS_ENDPOINT_URL_SESV2": f"http://{HOST}:{port_of('ses', port)}",
-        "SES_CONFIGURATION_SET": CONFIGURATION_SET,
-        "SES_SNS_TOPIC_ARNS": TOPIC_ARN,
-        "SES_SNS_CERT_ORIGIN": f"http://{HOST}:{port}",
-    }
+    variables = {"SIMULATED": "true"}
+    for account in ACCOUNTS:
+        variables |= account.variables(origin(port_of(account.name, port)), origin(port))
+    return variables

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from app.simulator.recipients import Fate
 
@@ -29,7 +29,10 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mail:
-    """What webhooks tell about an accepted message. `external_id` is the gateway's own name for it."""
+    """What webhooks tell about an accepted message. `external_id` is the gateway's own name for it.
+
+    `details` are what else the request said that its webhooks need, such as the address to call back.
+    """
 
     external_id: str
     sender: str
@@ -38,6 +41,7 @@ class Mail:
     destination: Sequence[str]
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     publishes: bool = True
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,15 +76,17 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """A webhook as it goes on the wire."""
+    """A webhook as it goes on the wire. `path` is set, query and all, where it is not the webhook's own."""
 
     headers: Mapping[str, str]
     body: bytes
+    method: Literal["POST", "GET"] = "POST"
+    path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Webhook:
-    """A webhook to be sent `step` delays after the acceptance.
+    """A webhook to be sent `step` delays after the acceptance, to `path` and what query it has.
 
     `compose` makes the request; each call gives it another id, as a vendor does that tells a fact
     twice. `tries` and `given_up_at` are the vendor's rule for telling it again: a status for which
@@ -113,6 +119,31 @@ class Vendor(Protocol):
     def webhooks(self, accepted: Sequence[Acceptance], now: datetime) -> list[Webhook]:
         """List what the gateway will tell about these messages."""
         ...
+
+
+@runtime_checkable
+class Storyteller(Protocol):
+    """A vendor whose class says, in the vendor's own words, what its gateway does about a fate."""
+
+    @property
+    def stories(self) -> Mapping[Fate, str]: ...
+
+
+@runtime_checkable
+class Reachable(Protocol):
+    """A vendor whose gateway takes messages from people too."""
+
+    def inbound(self, sender: str, recipient: str, text: str, now: datetime) -> list[Webhook]:
+        """List what the gateway tells when `sender` writes this to `recipient`, a number of ours."""
+        ...
+
+
+def tellings(vendors: Mapping[str, object]) -> dict[Fate, dict[str, str]]:
+    """Say for each fate how the vendors, or their classes, tell it: their own words by name."""
+    tellers = {name: vendor.stories for name, vendor in vendors.items() if isinstance(vendor, Storyteller)}
+    return {
+        fate: {name: stories[fate] for name, stories in tellers.items() if fate in stories} for fate in Fate
+    }
 
 
 def silence() -> Reply:

@@ -117,9 +117,10 @@ class Sender:
 
     async def _send(self, client: Client, letter: _Letter) -> None:
         post = letter.post or letter.webhook.compose(datetime.now(UTC))
+        path = post.path or letter.webhook.path
         try:
             async with asyncio.timeout(letter.webhook.timeout):
-                status = await client.post(letter.webhook.path, post.headers, post.body)
+                status = await client.send(post.method, path, post.headers, post.body)
         except OSError as exc:  # TimeoutError is one of them.
             client.close()
             self._failed(replace(letter, post=post), f"{type(exc).__name__}: {exc}", final=False)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
-from app.simulator.environment import AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY
+from app.simulator.accounts.ses import AWS_ACCESS_KEY_ID, AWS_REGION, AWS_SECRET_ACCESS_KEY
 from app.simulator.exchange import Request
 
 _AUTHORIZATION = re.compile(

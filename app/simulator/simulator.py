@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Literal
 
+from app.simulator.account import Account
 from app.simulator.control import Control
-from app.simulator.environment import GATEWAYS, HOST, port_of
+from app.simulator.environment import ACCOUNTS, GATEWAYS, HOST, origin, port_of
 from app.simulator.exchange import Vendor
 from app.simulator.faults import Faults
 from app.simulator.gateway import GatewayPort
 from app.simulator.keys import signing_key
 from app.simulator.listener import Listener
+from app.simulator.parts import Double, Parts
 from app.simulator.register import Register
 from app.simulator.sender import Delivery, Sender
 from app.simulator.sns import PATH, Topic
-from app.simulator.vendors.postal import Postal
-from app.simulator.vendors.ses import Ses
 
 _ASK_FIRST = timedelta(milliseconds=500)
 _ASK_AT_LEAST = timedelta(seconds=4)
@@ -46,6 +47,12 @@ class Options:
     seed: int | None = None
 
 
+def double_of(account: Account) -> type[Double]:
+    """Load the class of an account's double."""
+    double: type[Double] = resolve_name(account.double)
+    return double
+
+
 class Simulator:
     """One simulator; `serve` runs it until it is cancelled."""
 
@@ -58,11 +65,19 @@ class Simulator:
         self._topic = self._make_topic(now)
         # Microseconds since 1970 grow faster than messages come, so no id is given twice over restarts.
         serials = itertools.count(int(now.timestamp() * 1_000_000))
+        vendors = {account.name: self._vendor(account, serials) for account in ACCOUNTS}
         self._listeners = {
-            vendor.name: Listener(self._port(vendor), HOST, port_of(vendor.name, options.port))
-            for vendor in self._vendors(serials)
+            name: Listener(self._port(vendor), HOST, port_of(name, options.port))
+            for name, vendor in vendors.items()
         }
-        control = Control(self._register, self._faults, self._listeners, self._topic, self._sender)
+        control = Control(
+            register=self._register,
+            faults=self._faults,
+            vendors=vendors,
+            listeners=self._listeners,
+            topic=self._topic,
+            sender=self._sender,
+        )
         self._control = Listener(control, HOST, options.port)
 
     async def serve(self, started: Callable[[], None]) -> None:
@@ -83,17 +98,23 @@ class Simulator:
 
     def _make_topic(self, now: datetime) -> Topic:
         key = signing_key("sns", self._options.folder)
-        origin = f"http://{HOST}:{self._options.port}"
-        topic = Topic(key, origin, now, self._options.sns_signature)
+        topic = Topic(key, origin(self._options.port), now, self._options.sns_signature)
         topic.confirmed = self._options.subscribed
         return topic
 
-    def _vendors(self, serials: Iterator[int]) -> list[Vendor]:
-        """Make every gateway there is; another vendor is one more line here and in `environment`."""
-        return [
-            Postal(signing_key("postal", self._options.folder), serials, self._register),
-            Ses(self._topic, serials),
-        ]
+    def _vendor(self, account: Account, serials: Iterator[int]) -> Vendor:
+        port = self._options.port
+        return double_of(account).made(
+            Parts(
+                folder=self._options.folder,
+                serials=serials,
+                register=self._register,
+                topic=self._topic,
+                url=origin(port_of(account.name, port)),
+                control=origin(port),
+                target=self._options.delivery.target if self._options.delivery else None,
+            )
+        )
 
     def _port(self, vendor: Vendor) -> GatewayPort:
         return GatewayPort(vendor, self._faults, self._register, self._sender, self._options.slow)

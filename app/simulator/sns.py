@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import orjson
 
-from app.simulator.environment import TOPIC_ARN
+from app.simulator.accounts.ses import TOPIC_ARN
 from app.simulator.exchange import Post, Webhook
 from app.simulator.keys import SigningKey
 

@@ -10,9 +10,10 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from app.simulator.environment import POSTAL_API_KEY
+from app.simulator.accounts.postal import POSTAL_API_KEY
 from app.simulator.exchange import GARBAGE, Acceptance, Ending, Mail, Reply, Request, Webhook, silence
-from app.simulator.keys import SigningKey
+from app.simulator.keys import SigningKey, signing_key
+from app.simulator.parts import Parts
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.register import Register
 from app.simulator.serials import token_of, uuid_of
@@ -44,6 +45,12 @@ class Postal:
     """A Postal server with one API credential; every sender's domain but unverified.example is its own."""
 
     name = "postal"
+    stories = postal_webhooks.STORIES
+
+    @classmethod
+    def made(cls, parts: Parts) -> "Postal":
+        """Make the double of a simulator."""
+        return cls(signing_key("postal", parts.folder), parts.serials, parts.register)
 
     def __init__(self, key: SigningKey, serials: Iterator[int], register: Register) -> None:
         self._key = key

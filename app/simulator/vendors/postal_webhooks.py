@@ -147,3 +147,21 @@ _STORIES: Mapping[Fate, Sequence[Teller]] = {
     Fate.HELD: (_held(_DEVELOPMENT),),
     Fate.THROTTLED: (_held(_LIMIT),),
 }
+
+# What each fate is told as, in Postal's own words.
+STORIES: Mapping[Fate, str] = {
+    Fate.DELIVERED: "MessageSent",
+    Fate.OPEN: "MessageSent, MessageLoaded",
+    Fate.CLICK: "MessageSent, MessageLoaded, MessageLinkClicked",
+    Fate.UNSUBSCRIBE: "MessageSent (Postal has no such event)",
+    Fate.COMPLAINT: "MessageSent (Postal has no such event)",
+    Fate.DEFERRED: "MessageDelayed, MessageSent",
+    Fate.SOFT_BOUNCE: "MessageDelayed, MessageDeliveryFailed (too many attempts)",
+    Fate.BOUNCE: "MessageDeliveryFailed (550 5.1.1)",
+    Fate.LATE_BOUNCE: "MessageSent, MessageBounced",
+    Fate.SUPPRESSED: "MessageHeld (suppression list)",
+    Fate.REJECTED: "MessageDeliveryFailed (likely spam)",
+    Fate.HELD: "MessageHeld (development mode)",
+    Fate.THROTTLED: "MessageHeld (send limit); Postal's API has no such answer",
+    Fate.DOWN: "503, an HTML page",
+}

@@ -8,8 +8,9 @@ from datetime import datetime
 import orjson
 from pydantic import ValidationError
 
-from app.simulator.environment import AWS_REGION, CONFIGURATION_SET
+from app.simulator.accounts.ses import AWS_REGION, CONFIGURATION_SET
 from app.simulator.exchange import GARBAGE, Acceptance, Ending, Mail, Reply, Request, Webhook, silence
+from app.simulator.parts import Parts
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import uuid_of
 from app.simulator.sigv4 import denial
@@ -27,6 +28,12 @@ class Ses:
     """One account in one region with one configuration set, whose events go to one SNS topic."""
 
     name = "ses"
+    stories = ses_events.STORIES
+
+    @classmethod
+    def made(cls, parts: Parts) -> "Ses":
+        """Make the double of a simulator."""
+        return cls(parts.topic, parts.serials)
 
     def __init__(self, topic: Topic, serials: Iterator[int]) -> None:
         self._topic = topic

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from app.simulator.environment import AWS_ACCOUNT, AWS_REGION
+from app.simulator.accounts.ses import AWS_ACCOUNT, AWS_REGION
 from app.simulator.exchange import STEP, Acceptance
 from app.simulator.recipients import Fate
 from app.simulator.sns import amazon_time
@@ -157,4 +157,22 @@ _STORIES: Mapping[Fate, Sequence[Teller]] = {
     Fate.BOUNCE: (_send, _HARD),
     Fate.LATE_BOUNCE: (*_DELIVERED, _HARD),
     Fate.SUPPRESSED: (_send, _ON_THEIR_LIST),
+}
+
+# What each fate is told as, in SES's own words.
+STORIES: Mapping[Fate, str] = {
+    Fate.DELIVERED: "Send, Delivery",
+    Fate.OPEN: "Send, Delivery, Open",
+    Fate.CLICK: "Send, Delivery, Open, Click",
+    Fate.UNSUBSCRIBE: "Send, Delivery, Subscription",
+    Fate.COMPLAINT: "Send, Delivery, Complaint",
+    Fate.DEFERRED: "Send, DeliveryDelay, Delivery",
+    Fate.SOFT_BOUNCE: "Send, Bounce (Transient, MailboxFull)",
+    Fate.BOUNCE: "Send, Bounce (Permanent, General)",
+    Fate.LATE_BOUNCE: "Send, Delivery, Bounce",
+    Fate.SUPPRESSED: "Send, Bounce (Permanent, OnAccountSuppressionList)",
+    Fate.REJECTED: "400 MessageRejected",
+    Fate.HELD: "Send, Delivery (SES holds nothing)",
+    Fate.THROTTLED: "429 TooManyRequestsException",
+    Fate.DOWN: "503 ServiceUnavailable",
 }
