@@ -38,7 +38,9 @@ class Fact:
     `key` is the same each time the gateway tells the same fact about the same recipient, however
     often and under whatever request id; it counts once. A message is found by `tag`, else by
     `external_id`. `outcome` says what a bounce, a failure or a deferral means: `recipient` for a
-    hard bounce, `unreachable` for a soft one, `content`, `config`, `throttle`.
+    hard bounce, `unreachable` for a soft one, `content`, `config`, `throttle`. `gateway` names the
+    gateway where one webhook tells of several. `sender` is set for `unsubscribed` where it holds for
+    that sender of ours alone, in canonical form.
     """
 
     key: str
@@ -51,6 +53,8 @@ class Fact:
     code: str = ""
     detail: str = ""
     data: Mapping[str, str | int | bool] = field(default_factory=dict)
+    gateway: str | None = None
+    sender: str | None = None
 
 
 class InboundKind(StrEnum):

@@ -6,8 +6,8 @@ Nothing here or in a vendor's module does I/O. `transport.py` carries requests o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, runtime_checkable
 
 from app.domain.facts import Fact, Inbound, Tag
 from app.domain.outcomes import Outcome
@@ -117,14 +117,27 @@ class Gateway(Protocol):
         ...
 
 
+@runtime_checkable
+class Joining(Protocol):
+    """A gateway that cannot put just any messages into one request together."""
+
+    def joint(self, messages: Sequence[Envelope]) -> int:
+        """Tell how many messages from the front one request can carry, at least one."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookRequest:
-    """A request to /webhooks/…, as raw as it came. Header names are in lower case."""
+    """A request to /webhooks/…, as raw as it came. Header names are in lower case.
+
+    `received_at` stands for the time of what a vendor tells without one.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

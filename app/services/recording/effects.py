@@ -157,7 +157,8 @@ class Effecting:
         reason = _REASONS.get((fact.event_type, fact.outcome))
         if reason is None:
             return
-        unsubscribed = reason is SuppressionReason.UNSUBSCRIBE
+        # What holds for one sender holds for all that it sends.
+        unsubscribed = reason is SuppressionReason.UNSUBSCRIBE and fact.sender is None
         self.effect.blames.append(
             Blame(
                 message=message.id,
@@ -167,6 +168,7 @@ class Effecting:
                 source=heard.gateway,
                 community=message.community_id if unsubscribed else None,
                 category=message.category if unsubscribed else None,
+                sender=fact.sender,
             )
         )
 

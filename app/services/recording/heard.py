@@ -40,6 +40,8 @@ def spell(fact: Fact) -> str:
             "code": fact.code,
             "detail": fact.detail,
             "data": dict(fact.data),
+            "gateway": fact.gateway,
+            "sender": fact.sender,
         }
     ).decode()
 
@@ -57,4 +59,6 @@ def read(kept: Mapping[str, Any]) -> Fact:
         code=kept["code"],
         detail=kept["detail"],
         data=kept["data"],
+        gateway=kept.get("gateway"),
+        sender=kept.get("sender"),
     )

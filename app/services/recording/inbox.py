@@ -77,13 +77,19 @@ def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:
     if webhook is None:
         return []
     facts = webhook.events(_request(row))
-    return [Heard(gateway=row.gateway, fact=fact, inbox=row.id) for fact in facts]
+    return [Heard(gateway=fact.gateway or row.gateway, fact=fact, inbox=row.id) for fact in facts]
 
 
 def _request(row: sa.Row[Any]) -> WebhookRequest:
     body = bytes(row.body or b"")
     # Those that come by GET tell all in their query.
-    return WebhookRequest(method="POST" if body else "GET", url=row.url, headers=row.headers, body=body)
+    return WebhookRequest(
+        method="POST" if body else "GET",
+        url=row.url,
+        headers=row.headers,
+        body=body,
+        received_at=row.received_at,
+    )
 
 
 def _confirm(tools: Tools, rows: Sequence[sa.Row[Any]]) -> None:

@@ -330,6 +330,18 @@ def test_an_unsubscribe_counts_for_its_category_and_community(world):
     assert (row.reason, row.community_id, row.category) == ("unsubscribe", 7, "spring")
 
 
+def test_an_unsubscribe_from_one_sender_counts_for_all_that_it_sends(world):
+    message = put(world, "delivered", community_id=7, category="spring")
+    tell(world, heard(message, "unsubscribed", sender="+15550100"))
+    row = only(world.suppressed())
+    assert (row.reason, row.sender, row.community_id, row.category) == (
+        "unsubscribe",
+        "+15550100",
+        None,
+        None,
+    )
+
+
 def test_the_same_complaint_about_two_messages_is_one_suppression(world):
     messages = [put(world, "delivered", recipient_address="ada@example.com") for _ in range(2)]
     tell(world, *(heard(message, "complained") for message in messages))

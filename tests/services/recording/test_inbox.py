@@ -83,6 +83,32 @@ def test_a_request_has_its_effect_and_leaves(telling):
     assert waiting(telling) == []
 
 
+def test_a_webhook_of_several_gateways_says_which_one_it_tells_of(telling, monkeypatch, vendor):
+    message = sent(telling)
+    monkeypatch.setattr(vendor, "events", lambda _: [of_voice(message)])
+    arrive(telling, b"any")
+    inbox.process(telling.tools)
+    assert telling.row(message).gateway == "postal_voice"
+
+
+def of_voice(message):
+    return Fact(
+        key="k",
+        event_type=EventType.DELIVERED,
+        occurred_at=datetime.now(UTC),
+        tag=Tag(uuid=message.uuid, priority=Priority.P3, attempt=1),
+        gateway="postal_voice",
+    )
+
+
+def test_a_request_is_read_with_the_time_at_which_it_came(telling, monkeypatch, vendor):
+    times = []
+    monkeypatch.setattr(vendor, "events", lambda request: times.append(request.received_at) or [])
+    arrive(telling, b"any")
+    inbox.process(telling.tools)
+    assert times == [row.received_at for row in telling.all(sa.select(webhook_inbox))]
+
+
 def test_processing_again_does_nothing(telling, vendor):
     arrive(telling, told(sent(telling), "delivered"))
     inbox.process(telling.tools)
