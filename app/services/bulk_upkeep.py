@@ -5,7 +5,6 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import idempotency_keys, message_batches
-from app.domain.vocabulary import Priority
 from app.queue import PACKAGE
 from app.services.staging import discard, remove, remove_staged
 
@@ -39,19 +38,6 @@ def discard_abandoned_uploads(engine: sa.Engine) -> int:
         for batch in _in_state(engine, "expanded"):
             remove_staged(engine, batch)
     return discarded
-
-
-def unexpanded_batches(engine: sa.Engine) -> list[tuple[Priority, int]]:
-    """List accepted batches that wait to be expanded, most urgent first, for a dispatcher to wake."""
-    table = message_batches.c
-    query = (
-        sa.select(table.priority, table.id)
-        .where(table.state.in_(("accepted", "expanding")))
-        .order_by(table.priority, table.id)
-        .limit(1000)
-    )
-    with unavailable_when_down(), engine.connect() as conn:
-        return [(Priority(row.priority), row.id) for row in conn.execute(query)]
 
 
 def remove_expired_keys(engine: sa.Engine) -> int:

@@ -16,6 +16,7 @@ from app.db.tables import (
     claims,
     event_keys,
     job_runs,
+    lane_holds,
     message_batches,
     message_queue,
     parked_events,
@@ -82,7 +83,7 @@ def forget_runs(tools: Tools, frequent: Sequence[str]) -> int:
 
 
 def _leftovers(retention: timedelta) -> tuple[_Leftover, ...]:
-    batches, inbox = message_batches.c, webhook_inbox.c
+    batches, inbox, holds = message_batches.c, webhook_inbox.c, lane_holds.c
     of_batch = sa.and_(message_queue.c.priority == batches.priority, message_queue.c.batch_id == batches.id)
     finished = sa.select(batches.id).where(batches.finished_at < _ago(retention))
     empty = [sa.exists().where(of_batch), sa.exists().where(batch_staging.c.batch_id == batches.id)]
@@ -103,6 +104,9 @@ def _leftovers(retention: timedelta) -> tuple[_Leftover, ...]:
             old=sa.and_(inbox.processed_at.is_not(None), inbox.received_at < _ago(retention + KEYS_OUTLIVE)),
         ),
         _Leftover(key=(job_runs.c.job, job_runs.c.slot), old=job_runs.c.slot < _ago(retention)),
+        _Leftover(
+            key=(holds.priority, holds.channel, holds.held_from), old=holds.held_until < _ago(retention)
+        ),
     )
 
 

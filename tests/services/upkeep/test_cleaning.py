@@ -130,6 +130,17 @@ def test_idempotency_keys_go_when_their_time_is_over(table, tools):
     assert table("SELECT key FROM idempotency_keys") == [("new",)]
 
 
+def test_holds_that_are_long_over_are_forgotten_and_an_open_one_is_not(table, tools):
+    table(
+        "INSERT INTO lane_holds (priority, channel, held_from, held_until) VALUES"
+        " ('P2', 'email', now() - interval '40 days', now() - interval '31 days'),"
+        " ('P3', 'email', now() - interval '40 days', now() - interval '29 days'),"
+        " ('P2', 'sms', now() - interval '40 days', NULL)"
+    )
+    clean_up(tools, MONTH)
+    assert table("SELECT priority, channel FROM lane_holds ORDER BY 1") == [("P2", "sms"), ("P3", "email")]
+
+
 def test_parked_facts_are_dropped_after_a_week(table, tools):
     for age in ("8 days", "6 days"):
         table(
