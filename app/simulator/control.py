@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from app.simulator.environment import GATEWAYS
 from app.simulator.exchange import Reachable, Reply, Vendor, tellings
 from app.simulator.faults import Fault, FaultMode, Faults
-from app.simulator.listener import Exchange, Listener
+from app.simulator.listener import Door, Exchange
 from app.simulator.recipients import STORIES
 from app.simulator.register import Entry, Register
 from app.simulator.sender import Sender
@@ -23,6 +23,7 @@ from app.simulator.sns import PATH, WELCOME, Topic
 from app.simulator.status import page
 
 _CHUNK = 2000
+_SERVERS_FAULT = 500
 _JSON = (("content-type", "application/json"),)
 
 
@@ -45,7 +46,17 @@ class FaultOrder(BaseModel):
     mode: FaultMode
     seconds: float | None = Field(None, gt=0)
     share: float = Field(1.0, gt=0, le=1)
-    status: int = Field(503, ge=500, le=599)
+    status: int = Field(503, ge=400, le=599)
+    retry_after: int | None = Field(None, ge=0, le=86_400)
+
+    def fault(self, until: datetime | None) -> Fault:
+        return Fault(
+            mode=self.mode,
+            share=self.share,
+            until=until,
+            status=self.status,
+            retry_after=None if self.retry_after is None else timedelta(seconds=self.retry_after),
+        )
 
 
 class LatencyOrder(BaseModel):
@@ -77,14 +88,14 @@ class Control:
         register: Register,
         faults: Faults,
         vendors: Mapping[str, Vendor],
-        listeners: dict[str, Listener],
+        doors: Mapping[str, Door],
         topic: Topic,
         sender: Sender | None,
     ) -> None:
         self._register = register
         self._faults = faults
         self._vendors = vendors
-        self._listeners = listeners
+        self._doors = doors
         self._topic = topic
         self._sender = sender
         self._reopening: dict[str, asyncio.Task[None]] = {}
@@ -169,6 +180,8 @@ class Control:
         order = FaultOrder.model_validate_json(body)
         if order.mode is FaultMode.REFUSE and order.share < 1:
             return _fault("a closed port refuses everybody: share must be 1")
+        if order.mode is FaultMode.ERROR and order.status < _SERVERS_FAULT:
+            return _fault("a gateway that is down says 5xx; other statuses are for the mode proxy")
         for gateway in [order.gateway] if order.gateway else GATEWAYS:
             await self._begin(gateway, order)
         return _json({"faults": self._faults_now()})
@@ -217,11 +230,9 @@ class Control:
     async def _begin(self, gateway: str, order: FaultOrder) -> None:
         await self._end(gateway)
         until = datetime.now(UTC) + timedelta(seconds=order.seconds) if order.seconds else None
-        self._faults.begin(
-            gateway, Fault(mode=order.mode, share=order.share, until=until, status=order.status)
-        )
+        self._faults.begin(gateway, order.fault(until))
         if order.mode is FaultMode.REFUSE:
-            await self._listeners[gateway].close()
+            await self._doors[gateway].close()
             if order.seconds:
                 self._reopening[gateway] = asyncio.create_task(self._reopen(gateway, order.seconds))
 
@@ -230,16 +241,16 @@ class Control:
         reopening = self._reopening.pop(gateway, None)
         if reopening is not None:
             reopening.cancel()
-        await self._listeners[gateway].open()
+        await self._doors[gateway].open()
 
     async def _reopen(self, gateway: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await self._listeners[gateway].open()
+        await self._doors[gateway].open()
 
     def _faults_now(self) -> dict[str, dict[str, object]]:
         now = datetime.now(UTC)
         faults = {gateway: self._faults.of(gateway, now) for gateway in GATEWAYS}
-        return {gateway: asdict(fault) for gateway, fault in faults.items() if fault}
+        return {gateway: _described(fault) for gateway, fault in faults.items() if fault}
 
     def _tally(self) -> dict[str, object] | None:
         if self._sender is None:
@@ -257,6 +268,11 @@ async def _unknown(scope: Scope, _body: bytes) -> Reply:
 
 def _fault(text: str, status: int = 422) -> Reply:
     return _json({"errors": [{"msg": text}]}, status)
+
+
+def _described(fault: Fault) -> dict[str, object]:
+    wait = fault.retry_after
+    return {**asdict(fault), "retry_after": None if wait is None else wait.total_seconds()}
 
 
 def _host(scope: Scope) -> str:

@@ -157,3 +157,14 @@ GARBAGE = Reply(
     headers=(("content-type", "application/json"),),
     outcome=Fate.GARBAGE,
 )
+
+
+def page(status: int) -> Reply:
+    """Answer as a proxy does before a server that it cannot reach: in HTML, whatever was asked for."""
+    text = f"{status} from the proxy"
+    return Reply(
+        status=status,
+        body=f"<html><head><title>{text}</title></head><body><h1>{text}</h1></body></html>\n".encode(),
+        headers=(("content-type", "text/html"),),
+        outcome="proxy",
+    )

@@ -11,6 +11,7 @@ from app.simulator.recipients import Fate
 class FaultMode(StrEnum):
     REFUSE = "refuse"
     ERROR = "error"
+    PROXY = "proxy"
     TIMEOUT = "timeout"
     THROTTLE = "throttle"
     LOST = "lost"
@@ -21,6 +22,7 @@ class FaultMode(StrEnum):
 MEANING = {
     FaultMode.REFUSE: "its port is closed and open connections are cut: connecting fails",
     FaultMode.ERROR: "503 (or the status you name), nothing is taken",
+    FaultMode.PROXY: "a proxy before it answers 503 (or the status you name) with a page, nothing is taken",
     FaultMode.TIMEOUT: "no answer ever, nothing is taken",
     FaultMode.THROTTLE: "it says too fast, in its own words",
     FaultMode.LOST: "messages are taken, then the connection is cut without an answer",
@@ -30,6 +32,7 @@ MEANING = {
 
 _FATE = {
     FaultMode.ERROR: Fate.DOWN,
+    FaultMode.PROXY: Fate.DOWN,
     FaultMode.TIMEOUT: Fate.SILENT,
     FaultMode.THROTTLE: Fate.THROTTLED,
     FaultMode.LOST: Fate.LOST,
@@ -40,12 +43,16 @@ _FATE = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """A fault in force. `until` is None for one that only a command ends."""
+    """A fault in force. `until` is None for one that only a command ends.
+
+    `retry_after` is the wait that answers ask for, None where they do not.
+    """
 
     mode: FaultMode
     share: float = 1.0
     until: datetime | None = None
     status: int = 503
+    retry_after: timedelta | None = None
 
 
 class Faults:

@@ -30,6 +30,18 @@ class Exchange(Protocol):
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Stream: ...
 
 
+class Door(Protocol):
+    """A port that can be opened and closed; both may be called again in either state."""
+
+    async def open(self) -> None:
+        """Listen; returns when connections are accepted. ConfigurationError where the port is taken."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening and cut what is connected."""
+        ...
+
+
 Application = Callable[[Scope, Exchange], Awaitable[None]]
 
 _PATIENCE = timedelta(seconds=10)

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from app.simulator.exchange import Vendor
+from app.simulator.gateway import GatewayPort
+from app.simulator.listener import Door
 from app.simulator.register import Register
 from app.simulator.sns import Topic
 
@@ -34,4 +36,13 @@ class Double(Protocol):
     @classmethod
     def made(cls, parts: Parts) -> Vendor:
         """Make the double of a simulator."""
+        ...
+
+
+@runtime_checkable
+class OwnDoor(Protocol):
+    """A vendor whose gateway speaks no HTTP, and so serves its port itself."""
+
+    def door(self, gateway: GatewayPort, host: str, port: int) -> Door:
+        """Make the door; what comes in by it goes through `gateway.take`, for faults and counts."""
         ...

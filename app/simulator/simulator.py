@@ -17,8 +17,8 @@ from app.simulator.exchange import Vendor
 from app.simulator.faults import Faults
 from app.simulator.gateway import GatewayPort
 from app.simulator.keys import signing_key
-from app.simulator.listener import Listener
-from app.simulator.parts import Double, Parts
+from app.simulator.listener import Door, Listener
+from app.simulator.parts import Double, OwnDoor, Parts
 from app.simulator.register import Register
 from app.simulator.sender import Delivery, Sender
 from app.simulator.sns import PATH, Topic
@@ -66,15 +66,14 @@ class Simulator:
         # Microseconds since 1970 grow faster than messages come, so no id is given twice over restarts.
         serials = itertools.count(int(now.timestamp() * 1_000_000))
         vendors = {account.name: self._vendor(account, serials) for account in ACCOUNTS}
-        self._listeners = {
-            name: Listener(self._port(vendor), HOST, port_of(name, options.port))
-            for name, vendor in vendors.items()
+        self._doors = {
+            name: self._door(vendor, port_of(name, options.port)) for name, vendor in vendors.items()
         }
         control = Control(
             register=self._register,
             faults=self._faults,
             vendors=vendors,
-            listeners=self._listeners,
+            doors=self._doors,
             topic=self._topic,
             sender=self._sender,
         )
@@ -85,15 +84,15 @@ class Simulator:
 
         Raises ConfigurationError where a port is taken.
         """
-        listeners = [*self._listeners.values(), self._control]
+        doors: list[Door] = [*self._doors.values(), self._control]
         try:
-            for listener in listeners:
-                await listener.open()
+            for door in doors:
+                await door.open()
             started()
             await self._tell()
         finally:
-            for listener in listeners:
-                await listener.close()
+            for door in doors:
+                await door.close()
             self._register.close()
 
     def _make_topic(self, now: datetime) -> Topic:
@@ -116,8 +115,11 @@ class Simulator:
             )
         )
 
-    def _port(self, vendor: Vendor) -> GatewayPort:
-        return GatewayPort(vendor, self._faults, self._register, self._sender, self._options.slow)
+    def _door(self, vendor: Vendor, port: int) -> Door:
+        gateway = GatewayPort(vendor, self._faults, self._register, self._sender, self._options.slow)
+        if isinstance(vendor, OwnDoor):
+            return vendor.door(gateway, HOST, port)
+        return Listener(gateway, HOST, port)
 
     async def _tell(self) -> None:
         if self._sender is None:
