@@ -4,6 +4,7 @@ import os
 import random
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -19,12 +20,14 @@ from app.domain.suppression import SuppressionPolicy
 from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
 from app.gateways.base import Gateway, Webhook
+from app.gateways.capabilities import capabilities_of
 from app.gateways.registry import gateways, webhooks
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
 from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
+from app.services.help_desk import HelpDesk
 from app.services.keys import Authenticator
 from app.services.messages import MessageService
 from app.services.senders import SenderService
@@ -82,7 +85,8 @@ class App:
 
     @cached_property
     def catalog(self) -> Catalog:
-        return Catalog(self.engine, in_order(self.settings, self.gateways))
+        capabilities = {name: capabilities_of(gateway) for name, gateway in self.gateways.items()}
+        return Catalog(self.engine, in_order(self.settings, self.gateways), capabilities)
 
     @cached_property
     def redis(self) -> redis.Redis:
@@ -135,6 +139,11 @@ class App:
         return StatsService(self.engine, self.catalog, self.settings.lanes)
 
     @cached_property
+    def help_desk(self) -> HelpDesk | None:
+        text = self.settings.help_text
+        return HelpDesk(self.engine, self.messages, text) if text else None
+
+    @cached_property
     def webhooks(self) -> WebhookService:
         transports = ThreadTransports(concurrency=2)
         return WebhookService(self.engine, self.webhook_vendors, self.wake, transports, _now)
@@ -164,6 +173,8 @@ class App:
             ),
             gate_depth=settings.gate_depth,
             gateway_timeout=timedelta(seconds=settings.gateway_timeout_seconds),
+            reply_within=timedelta(days=settings.reply_days),
+            help_desk=self.help_desk,
         )
 
 
@@ -192,14 +203,18 @@ def make_broker(settings: Settings) -> RedisBroker:
     )
 
 
-def in_order(settings: Settings, configured: dict[str, Gateway]) -> dict[Channel, tuple[str, ...]]:
-    """Order the configured gateways of each channel: the chosen first and second, then the others."""
-    chosen = (settings.email_default_gateway, settings.email_failover_gateway)
+def in_order(settings: Settings, configured: Mapping[str, Gateway]) -> dict[Channel, tuple[str, ...]]:
+    """Order the configured gateways of each channel: as the settings name them, then the others.
+
+    A channel that is switched off has none.
+    """
     order: dict[Channel, tuple[str, ...]] = {}
-    for channel in {gateway.channel for gateway in configured.values()}:
+    for channel in Channel:
+        chosen = settings.gateway_order[channel]
         names = [name for name, gateway in configured.items() if gateway.channel is channel]
         names.sort(key=lambda name: chosen.index(name) if name in chosen else len(chosen))
-        order[channel] = tuple(names)
+        if names and settings.is_enabled(channel):
+            order[channel] = tuple(names)
     return order
 
 

@@ -9,18 +9,26 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.lanes import LANES, Lane
-from app.domain.vocabulary import Priority
+from app.domain.vocabulary import Channel, Priority
 from app.errors import ConfigurationError
 
 _CHECKOUT = Path(__file__).parents[1]
 # Where `.env` and the data of `tocsin up` are, whatever directory a command is called from.
 PROJECT = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
 
-Names = Annotated[tuple[str, ...], NoDecode]
+
+def _split_at_commas(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
 class LaneSettings(BaseModel):
@@ -30,6 +38,7 @@ class LaneSettings(BaseModel):
     max_age_seconds: int | None = Field(None, gt=0, description="A message not handed over by then expires")
     retry_attempts: int | None = Field(None, gt=0, le=100, description="Rounds through the chain of gateways")
     queue: str | None = Field(None, pattern=r"^[a-z0-9-]+$", description="Name of the Dramatiq queue")
+    claim_size: int | None = Field(None, ge=1, le=5000, description="Messages claimed at once")
     min_threads: int | None = Field(None, ge=1, le=100, description="Sending threads that always run")
     max_threads: int | None = Field(None, ge=1, le=100, description="Sending threads at most")
     unknown: Literal["resend", "hold"] | None = Field(
@@ -70,6 +79,17 @@ class Settings(BaseSettings):
     # Gateways
     email_default_gateway: str = Field("postal", description="First choice for email")
     email_failover_gateway: str = Field("ses", description="Second choice for email")
+    email_gateways: Names = Field(
+        ("postal", "ses", "sendgrid", "smtp"), description="Order of email's gateways behind these two"
+    )
+    sms_enabled: bool = Field(True, description="Whether SMS is sent at all")
+    sms_gateways: Names = Field(
+        ("twilio", "bandwidth", "messagebird", "bird"), description="Order of SMS's gateways"
+    )
+    whatsapp_gateways: Names = Field(("twilio_whatsapp",), description="Order of WhatsApp's gateways")
+    voice_gateways: Names = Field(("twilio_voice",), description="Order of voice's gateways")
+    push_enabled: bool = Field(True, description="Whether push is sent at all")
+    push_gateways: Names = Field(("apns", "fcm"), description="Order of push's gateways")
     simulated: bool = Field(False, description="Gateways are the simulator; set by `tocsin up` alone")
     gateway_timeout_seconds: float = Field(15, gt=0, le=60, description="One request to a gateway at most")
     gateway_concurrency: int = Field(
@@ -98,6 +118,42 @@ class Settings(BaseSettings):
         None, description="Origin of SNS certificates other than Amazon's; for the simulator"
     )
 
+    sendgrid_api_key: SecretStr | None = Field(None, description="SendGrid's API key")
+    sendgrid_url: str = Field(
+        "https://api.sendgrid.com", description="SendGrid's address; https://api.eu.sendgrid.com in the EU"
+    )
+    sendgrid_webhook_public_keys: Names = Field(
+        (), description="Verification keys of SendGrid's event webhook; two while one is replaced"
+    )
+    sendgrid_ip_pools: Names = Field((), description="IP pools that the SendGrid account has, by our names")
+
+    bandwidth_account_id: str | None = Field(None, description="Account at Bandwidth")
+    bandwidth_application_id: str | None = Field(None, description="Bandwidth's messaging application")
+    bandwidth_username: str | None = Field(None, description="API user at Bandwidth")
+    bandwidth_password: SecretStr | None = Field(None, description="Password of the API user")
+    bandwidth_url: str | None = Field(None, description="Another address for Bandwidth's Messaging API")
+    bandwidth_webhook_credentials: Secrets = Field(
+        (), description="username:password of Bandwidth's callbacks; two while one is replaced"
+    )
+    bandwidth_mms_receipts: bool = Field(False, description="The account has delivery receipts for MMS")
+
+    messagebird_access_key: SecretStr | None = Field(None, description="MessageBird's API key")
+    messagebird_url: str | None = Field(None, description="Another address for MessageBird's REST API")
+    messagebird_signing_keys: Secrets = Field(
+        (), description="Signing keys of MessageBird's webhooks; two while one is replaced"
+    )
+    messagebird_accept_deprecated_signature: bool = Field(
+        False, description="Believe MessageBird's webhooks that carry no JWT but the older signature"
+    )
+
+    bird_access_key: SecretStr | None = Field(None, description="Bird's API key")
+    bird_workspace_id: str | None = Field(None, description="Workspace at Bird")
+    bird_channels: Names = Field((), description="Senders and Bird's ids of their SMS channels, as +31…=id")
+    bird_url: str | None = Field(None, description="Another address for Bird's API")
+    bird_signing_keys: Secrets = Field(
+        (), description="Signing keys of Bird's webhooks; two while one is replaced"
+    )
+
     # Priorities
     p0: LaneSettings = LaneSettings()
     p1: LaneSettings = LaneSettings()
@@ -116,8 +172,21 @@ class Settings(BaseSettings):
     held_hours: float = Field(6, gt=0, description="How long an unknown outcome may stay held")
     held_then: Literal["fail", "resend"] = Field("fail", description="What follows when it is over")
     retention_days: int = Field(30, ge=1, description="Finished messages are kept this long")
+    reply_days: float = Field(
+        7, gt=0, description="What people send us within this time of a message is taken as its answer"
+    )
+    help_text: str | None = Field(
+        None, max_length=1000, description="What HELP is answered with by SMS and WhatsApp; else it is not"
+    )
+    device_stale_days: float = Field(
+        7, gt=0, description="Devices not seen for this long get no push for their recipient"
+    )
     phone_region: str | None = Field(
         None, pattern=r"^[A-Z]{2}$", description="Country of numbers written without +"
+    )
+    max_sms_segments: int = Field(10, ge=1, le=255, description="Segments that one SMS may take")
+    max_attachments_bytes: int = Field(
+        10 * 1024 * 1024, ge=1, le=40 * 1024 * 1024, description="All attachments of an email together"
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest JSON body, bulk included")
     max_single_body_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of any other request")
@@ -129,12 +198,37 @@ class Settings(BaseSettings):
     )
     prometheus_multiproc_dir: Path | None = Field(None, description="Where processes share their metrics")
 
-    @field_validator("ses_sns_topic_arns", mode="before")
+    @field_validator(
+        "ses_sns_topic_arns",
+        "sendgrid_webhook_public_keys",
+        "sendgrid_ip_pools",
+        "bandwidth_webhook_credentials",
+        "messagebird_signing_keys",
+        "bird_channels",
+        "bird_signing_keys",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @cached_property
+    def gateway_order(self) -> dict[Channel, tuple[str, ...]]:
+        """The gateways of each channel in the order to try them, configured or not."""
+        first = (self.email_default_gateway, self.email_failover_gateway)
+        return {
+            Channel.EMAIL: tuple(dict.fromkeys((*first, *self.email_gateways))),
+            Channel.SMS: self.sms_gateways,
+            Channel.WHATSAPP: self.whatsapp_gateways,
+            Channel.VOICE: self.voice_gateways,
+            Channel.PUSH: self.push_gateways,
+        }
+
+    def is_enabled(self, channel: Channel) -> bool:
+        """Tell whether the channel is in use, whatever gateways it has."""
+        return {Channel.SMS: self.sms_enabled, Channel.PUSH: self.push_enabled}.get(channel, True)
 
     @cached_property
     def lanes(self) -> dict[Priority, Lane]:

@@ -8,44 +8,38 @@ taken from here.
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
-from app.db.tables import gateways, message_template_versions, message_templates, rate_limits, senders
+from app.db.tables import message_template_versions, message_templates
+from app.domain.countries import country_of
+from app.domain.prices import PriceTable
 from app.domain.rendering import Compiled, Variable, compile_parts
 from app.domain.routing import POOLS, Needs, Route, chain
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
+from app.services.reference_rows import (
+    LimitRow,
+    Sender,
+    read_limits,
+    read_prices,
+    read_routes,
+    read_senders,
+)
+
+__all__ = ["Catalog", "LimitRow", "Sender", "Template", "needs_of"]
 
 KEPT = 5.0  # seconds
 # A copy older than this is still used, and read anew meanwhile: nobody who sends steadily waits for it.
 FRESH = 1.0  # seconds
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sender:
-    """A configured identity that messages are sent as."""
-
-    slug: str
-    channel: Channel
-    address: str
-    name: str = ""
-    gateways: frozenset[str] | None = None
-    ip_pool: str | None = None
-    default_for: frozenset[str] = frozenset()
-
-    @property
-    def written(self) -> str:
-        """Spell the identity as a mail's From has it."""
-        return f"{self.name} <{self.address}>" if self.name else self.address
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,28 +54,25 @@ class Template:
     compiled: Compiled
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LimitRow:
-    """One active row of rate_limits."""
-
-    limit_type: str
-    limit_key: str
-    per_second: int | None
-    per_minute: int | None
-    per_hour: int | None
-    per_day: int | None
-
-
 class Catalog:
     """Reference data of one process, at most `KEPT` seconds old, older only where the database is down.
 
     Raises Unavailable where it is down and there is no copy yet.
     """
 
-    def __init__(self, engine: sa.Engine, configured: dict[Channel, tuple[str, ...]]) -> None:
-        """Take the gateways that have credentials by channel, in their default order."""
+    def __init__(
+        self,
+        engine: sa.Engine,
+        configured: dict[Channel, tuple[str, ...]],
+        capabilities: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        """Take the gateways that have credentials by channel, in their default order.
+
+        `capabilities` says what they can express, by name; one that is not named is taken for able.
+        """
         self._engine = engine
         self._configured = configured
+        self._capabilities = capabilities or {}
         self._kept: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._renewing: set[str] = set()
@@ -89,15 +80,27 @@ class Catalog:
 
     def routes(self) -> tuple[Route, ...]:
         """List the ways out: configured gateways, as the table `gateways` orders and weighs them."""
-        return self._keep("routes", self._load_routes)
+        load = partial(self._read_rows, read_routes, self._configured, self._capabilities)
+        return self._keep("routes", load)
 
     def chain(self, needs: Needs) -> tuple[str, ...]:
         """Put the gateways that fit in the order to try them; empty where none does."""
         return chain(self.routes(), needs, random.random)
 
+    def country(self, channel: Channel, address: str) -> str | None:
+        """Tell the country of an address, where any of the channel's gateways reaches only some."""
+        picky = any(route.channel is channel and route.countries for route in self.routes())
+        return country_of(channel, address) if picky else None
+
+    def prices(self) -> PriceTable:
+        """Give what gateways ask for sending."""
+        return self._keep("prices", partial(self._read_rows, read_prices))
+
     def sender(self, channel: Channel, message_type: MessageType, slug: str | None) -> Sender | None:
         """Find the named identity, or the default one for the type; None where there is none."""
-        return self._keep("senders", self._load_senders).get((channel, slug or message_type))
+        return self._keep("senders", partial(self._read_rows, read_senders)).get(
+            (channel, slug or message_type)
+        )
 
     def template(
         self, slug: str, channel: Channel, locale: str | None = None, version: int | None = None
@@ -115,7 +118,7 @@ class Catalog:
 
     def limits(self) -> tuple[LimitRow, ...]:
         """List the active rows of rate_limits."""
-        return self._keep("limits", self._load_limits)
+        return self._keep("limits", partial(self._read_rows, read_limits))
 
     def forget(self) -> None:
         """Drop the copies, so that the next question reads what is true now."""
@@ -155,22 +158,9 @@ class Catalog:
                 self._kept[name] = (time.monotonic(), value)
             return value  # type: ignore[return-value]
 
-    def _load_routes(self) -> tuple[Route, ...]:
+    def _read_rows(self, read: Callable[..., T], *arguments: object) -> T:
         with self._engine.connect() as conn:
-            rows = {(row.channel, row.gateway): row for row in conn.execute(sa.select(gateways))}
-        return tuple(
-            _route(channel, gateway, tier, rows.get((channel, gateway)))
-            for channel, names in self._configured.items()
-            for tier, gateway in enumerate(names, start=1)
-        )
-
-    def _load_senders(self) -> dict[tuple[Channel, str], Sender]:
-        """Read senders by slug, and by the types that they are the default for; names win over types."""
-        with self._engine.connect() as conn:
-            rows = conn.execute(sa.select(senders).where(senders.c.is_active).order_by(senders.c.id)).all()
-        known = [_sender(row) for row in rows]
-        defaults = {(each.channel, kind): each for each in reversed(known) for kind in each.default_for}
-        return defaults | {(each.channel, each.slug): each for each in known}
+            return read(conn, *arguments)
 
     def _load_active(self) -> dict[tuple[str, str, str | None], int]:
         table = message_templates
@@ -179,21 +169,6 @@ class Catalog:
         )
         with self._engine.connect() as conn:
             return {(row.slug, row.channel, row.locale): row.active_version for row in conn.execute(query)}
-
-    def _load_limits(self) -> tuple[LimitRow, ...]:
-        with self._engine.connect() as conn:
-            rows = conn.execute(sa.select(rate_limits).where(rate_limits.c.is_active)).all()
-        return tuple(
-            LimitRow(
-                limit_type=row.limit_type,
-                limit_key=row.limit_key,
-                per_second=row.max_per_second,
-                per_minute=row.max_per_minute,
-                per_hour=row.max_per_hour,
-                per_day=row.max_per_day,
-            )
-            for row in rows
-        )
 
     def _compile(self, slug: str, channel: Channel, locale: str | None, version: int) -> Template:
         head, body = message_templates, message_template_versions
@@ -228,7 +203,8 @@ def needs_of(
     *,
     sender: Sender | None,
     ip_pool: str | None,
-    capabilities: Sequence[str] = (),
+    capabilities: Iterable[str] = (),
+    country: str | None = None,
 ) -> Needs:
     """Say what a message asks of a gateway; its pool is the named one, the sender's, or its type's."""
     return Needs(
@@ -236,32 +212,7 @@ def needs_of(
         pool=ip_pool or (sender.ip_pool if sender else None) or POOLS[message_type],
         verified=sender.gateways if sender else None,
         capabilities=frozenset(capabilities),
-    )
-
-
-def _route(channel: Channel, gateway: str, tier: int, row: sa.Row[tuple[object, ...]] | None) -> Route:
-    if row is None:
-        return Route(channel=channel, gateway=gateway, tier=tier)
-    return Route(
-        channel=channel,
-        gateway=gateway,
-        tier=row.tier,
-        weight=row.weight,
-        enabled=row.enabled,
-        pools=frozenset(row.pools),
-        capabilities=frozenset(row.capabilities),
-    )
-
-
-def _sender(row: sa.Row[Any]) -> Sender:
-    return Sender(
-        slug=row.slug,
-        channel=Channel(row.channel),
-        address=row.address,
-        name=row.name,
-        gateways=None if row.gateways is None else frozenset(row.gateways),
-        ip_pool=row.ip_pool,
-        default_for=frozenset(row.default_for),
+        country=country,
     )
 
 

@@ -2,15 +2,16 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.routing import POOLS, Needs, Route, chain, fits
+from app.domain.routing import EVERYTHING, POOLS, Needs, Route, chain, fits, needed
 from app.domain.vocabulary import Channel, MessageType
 
-EMAIL, SMS = Channel.EMAIL, Channel.SMS
+EMAIL, SMS, WHATSAPP = Channel.EMAIL, Channel.SMS, Channel.WHATSAPP
 
 
 def route(gateway, **fields):
@@ -54,6 +55,49 @@ def test_a_gateway_without_a_capability_is_left_out():
     assert names(routes, Needs(channel=EMAIL, capabilities=frozenset({"amp"}))) == ("b",)
 
 
+def test_a_gateway_that_names_countries_reaches_no_other():
+    routes = [route("bandwidth", capabilities=frozenset({"country:US", "country:CA"})), route("twilio")]
+    assert names(routes, Needs(channel=EMAIL, country="US")) == ("bandwidth", "twilio")
+    assert names(routes, Needs(channel=EMAIL, country="CH")) == ("twilio",)
+
+
+def test_where_the_country_is_not_known_nobody_is_left_out_for_it():
+    routes = [route("bandwidth", capabilities=frozenset({"country:US"}))]
+    assert names(routes, Needs(channel=EMAIL)) == ("bandwidth",)
+
+
+@pytest.mark.parametrize(
+    ("channel", "options", "needs"),
+    [
+        (EMAIL, {}, set()),
+        (EMAIL, {"email": {"track_opens": False}}, set()),
+        (EMAIL, {"attachments": [{"filename": "a.pdf"}]}, {"attachments"}),
+        (EMAIL, {"attachments": [{"content_id": "logo"}]}, {"attachments", "inline_images"}),
+        (EMAIL, {"email": {"template_id": "d-1"}}, {"provider_template"}),
+        (SMS, {"sms": {"media": ["https://example.com/a.png"]}}, {"media"}),
+        (SMS, {"sms": {"content_sid": "HX1"}}, {"provider_template"}),
+        (WHATSAPP, {"whatsapp": {"content_sid": "HX1", "media": ["x"]}}, {"media", "provider_template"}),
+        # Another channel's section says nothing about this one.
+        (SMS, {"whatsapp": {"media": ["https://example.com/a.png"]}}, set()),
+        (Channel.PUSH, {"platform": "apns"}, {"apns"}),
+        (Channel.PUSH, {"platform": "fcm"}, {"fcm"}),
+        (Channel.PUSH, {}, set()),
+    ],
+)  # fmt: skip
+def test_a_messages_options_tell_what_it_needs(channel, options, needs):
+    assert needed(channel, options) == needs
+
+
+@pytest.mark.parametrize("address", ["topic:news", "condition:'a' in topics"])
+def test_only_fcm_has_topics(address):
+    assert needed(Channel.PUSH, {}, address) == {"fcm"}
+
+
+def test_a_chain_is_as_long_as_there_are_gateways():
+    order = ("postal", "ses", "sendgrid", "smtp", "mailgun")
+    assert names([route(name, tier=tier) for tier, name in enumerate(order)]) == order
+
+
 def test_inside_a_tier_weights_are_shares():
     dice = random.Random(7)  # noqa: S311 - a fair one will do
     routes = [route("heavy", weight=3), route("light", weight=1)]
@@ -84,6 +128,7 @@ routes = st.lists(
         weight=st.integers(0, 5),
         enabled=st.booleans(),
         pools=st.frozensets(st.sampled_from(["alert", "campaigns"])),
+        capabilities=st.frozensets(st.sampled_from([*EVERYTHING, "country:US", "country:CH"])),
     ),
     unique_by=lambda each: each.gateway,
 )
@@ -92,6 +137,8 @@ needs = st.builds(
     channel=st.sampled_from([EMAIL, SMS]),
     pool=st.sampled_from([None, "alert", "campaigns"]),
     verified=st.one_of(st.none(), st.frozensets(st.sampled_from(["postal", "ses"]))),
+    capabilities=st.frozensets(st.sampled_from(sorted(EVERYTHING)), max_size=2),
+    country=st.sampled_from([None, "US", "DE"]),
 )
 
 
@@ -101,3 +148,22 @@ def test_the_chain_holds_all_that_fit_once_and_in_order_of_tiers(routes, needs, 
     tiers = {each.gateway: each.tier for each in routes}
     assert sorted(found) == sorted(each.gateway for each in routes if fits(each, needs))
     assert [tiers[name] for name in found] == sorted(tiers[name] for name in found)
+
+
+@given(routes, needs, st.randoms(use_true_random=False))
+def test_no_gateway_is_in_the_chain_that_lacks_anything(routes, needs, dice):
+    by_name = {each.gateway: each for each in routes}
+    for name in names(routes, needs, dice.random):
+        able = by_name[name].capabilities
+        reached = {word for word in able if word.startswith("country:")}
+        assert needs.capabilities <= able
+        assert not reached or needs.country is None or f"country:{needs.country}" in reached
+        assert needs.verified is None or name in needs.verified
+        assert by_name[name].enabled
+        assert by_name[name].weight > 0
+
+
+@given(routes, needs, st.randoms(use_true_random=False))
+def test_asking_for_less_never_loses_a_gateway(routes, needs, dice):
+    less = replace(needs, capabilities=frozenset(), country=None, verified=None)
+    assert set(names(routes, needs, dice.random)) <= set(names(routes, less, dice.random))

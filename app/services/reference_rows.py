@@ -1,0 +1,132 @@
+"""Rows of what changes seldom, read into our own words: routes, senders, limits, prices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.db.tables import gateways, prices, rate_limits, senders
+from app.domain.prices import Price, PriceTable, Unit
+from app.domain.routing import EVERYTHING, Route
+from app.domain.vocabulary import Channel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sender:
+    """A configured identity that messages are sent as."""
+
+    slug: str
+    channel: Channel
+    address: str
+    name: str = ""
+    gateways: frozenset[str] | None = None
+    ip_pool: str | None = None
+    default_for: frozenset[str] = frozenset()
+
+    @property
+    def written(self) -> str:
+        """Spell the identity as a mail's From has it."""
+        return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LimitRow:
+    """One active row of rate_limits."""
+
+    limit_type: str
+    limit_key: str
+    per_second: int | None
+    per_minute: int | None
+    per_hour: int | None
+    per_day: int | None
+
+
+def read_routes(
+    conn: sa.Connection,
+    configured: Mapping[Channel, tuple[str, ...]],
+    capabilities: Mapping[str, frozenset[str]],
+) -> tuple[Route, ...]:
+    """Read the routes of the configured gateways; what no row says is by their order and declarations.
+
+    A gateway of which `capabilities` says nothing is taken for able to do everything.
+    """
+    rows = {(row.channel, row.gateway): row for row in conn.execute(sa.select(gateways))}
+    declared = (
+        Route(
+            channel=channel,
+            gateway=gateway,
+            tier=tier,
+            capabilities=capabilities.get(gateway, EVERYTHING),
+        )
+        for channel, names in configured.items()
+        for tier, gateway in enumerate(names, start=1)
+    )
+    return tuple(_route(route, rows.get((route.channel, route.gateway))) for route in declared)
+
+
+def read_senders(conn: sa.Connection) -> dict[tuple[Channel, str], Sender]:
+    """Read senders by slug, and by the types that they are the default for; names win over types."""
+    rows = conn.execute(sa.select(senders).where(senders.c.is_active).order_by(senders.c.id)).all()
+    known = [_sender(row) for row in rows]
+    defaults = {(each.channel, kind): each for each in reversed(known) for kind in each.default_for}
+    return defaults | {(each.channel, each.slug): each for each in known}
+
+
+def read_limits(conn: sa.Connection) -> tuple[LimitRow, ...]:
+    """Read the active limits."""
+    rows = conn.execute(sa.select(rate_limits).where(rate_limits.c.is_active)).all()
+    return tuple(
+        LimitRow(
+            limit_type=row.limit_type,
+            limit_key=row.limit_key,
+            per_second=row.max_per_second,
+            per_minute=row.max_per_minute,
+            per_hour=row.max_per_hour,
+            per_day=row.max_per_day,
+        )
+        for row in rows
+    )
+
+
+def read_prices(conn: sa.Connection) -> PriceTable:
+    """Read all prices, those to come and those of the past too."""
+    return PriceTable(_price(row) for row in conn.execute(sa.select(prices)))
+
+
+def _route(declared: Route, row: sa.Row[Any] | None) -> Route:
+    """Change a route as its row says; what the gateway can express is only added to."""
+    if row is None:
+        return declared
+    return replace(
+        declared,
+        tier=row.tier,
+        weight=row.weight,
+        enabled=row.enabled,
+        pools=frozenset(row.pools),
+        capabilities=declared.capabilities | frozenset(row.capabilities),
+    )
+
+
+def _sender(row: sa.Row[Any]) -> Sender:
+    return Sender(
+        slug=row.slug,
+        channel=Channel(row.channel),
+        address=row.address,
+        name=row.name,
+        gateways=None if row.gateways is None else frozenset(row.gateways),
+        ip_pool=row.ip_pool,
+        default_for=frozenset(row.default_for),
+    )
+
+
+def _price(row: sa.Row[Any]) -> Price:
+    return Price(
+        channel=Channel(row.channel),
+        gateway=row.gateway,
+        amount=row.amount,
+        currency=row.currency,
+        valid_from=row.valid_from,
+        prefix=row.prefix,
+        unit=Unit(row.unit),
+    )
