@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,10 +18,11 @@ from app.queue import PACKAGE
 class Blame:
     """Why a recipient is not to be contacted any more, and by which message that came out.
 
-    `address` is as the message has it. A soft bounce suppresses only with others before it.
+    `address` is as the message has it. A soft bounce suppresses only with others before it. `as_of` is
+    when the gateway knew that a device is gone, now where it does not say.
     """
 
-    message: int
+    message: int | None
     channel: Channel
     address: str
     reason: SuppressionReason
@@ -28,10 +30,18 @@ class Blame:
     community: int | None = None
     category: str | None = None
     sender: str | None = None
+    as_of: datetime | None = None
 
 
 def suppress(conn: sa.Connection, policy: SuppressionPolicy, blames: Sequence[Blame]) -> None:
-    """Add what these call for; what is suppressed already stays so."""
+    """Add what these call for; what is suppressed already stays so.
+
+    A device that a push no longer reaches is no suppression: it is not sent to until it registers anew.
+    """
+    gone = [blame for blame in blames if _is_gone(blame)]
+    if gone:
+        run(conn, PACKAGE, "deactivate_devices", _devices(gone))
+    blames = [blame for blame in blames if blame.channel is not Channel.PUSH or _asked(blame)]
     soft = [blame for blame in blames if blame.reason is SuppressionReason.BOUNCE_SOFT]
     often = _often(conn, policy, soft) if soft else set()
     due = [
@@ -41,6 +51,21 @@ def suppress(conn: sa.Connection, policy: SuppressionPolicy, blames: Sequence[Bl
     ]
     if due:
         run(conn, PACKAGE, "suppress", _columns(policy, due))
+
+
+def _is_gone(blame: Blame) -> bool:
+    return blame.channel is Channel.PUSH and blame.reason is SuppressionReason.BOUNCE_HARD
+
+
+def _asked(blame: Blame) -> bool:
+    return blame.reason not in (SuppressionReason.BOUNCE_HARD, SuppressionReason.BOUNCE_SOFT)
+
+
+def _devices(blames: Sequence[Blame]) -> dict[str, list[Any]]:
+    return {
+        "tokens": [blame.address for blame in blames],
+        "times": [blame.as_of for blame in blames],
+    }
 
 
 def _often(conn: sa.Connection, policy: SuppressionPolicy, blames: Sequence[Blame]) -> set[tuple[str, str]]:

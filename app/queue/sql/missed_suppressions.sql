@@ -27,6 +27,8 @@ blamed AS (
             ELSE m.recipient_address END AS key
     FROM bad
     JOIN message_queue AS m ON m.priority = bad.priority AND m.id = bad.message_id
+    -- A device that is gone leaves no row, but is out of use.
+    WHERE m.channel <> 'push'
 ),
 missed AS MATERIALIZED (
     SELECT DISTINCT ON (channel, key, reason) *

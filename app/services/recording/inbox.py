@@ -14,6 +14,7 @@ from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
 from app.queue import PACKAGE
 from app.services.metrics import count_facts
 from app.services.recording.heard import Heard
+from app.services.recording.inbound import Received, take_in
 from app.services.recording.record import Recorded, record
 from app.services.sending.tools import Tools
 
@@ -59,7 +60,9 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
             rows = run(conn, PACKAGE, "inbox_waiting", {"after": after, "limit": limit}).all()
-            result = record(conn, tools, [each for row in rows for each in _facts(tools.webhooks, row)])
+            told = [each for row in rows for each in _facts(tools.webhooks, row)]
+            sent = [each for row in rows for each in _received(tools.webhooks, row)]
+            result = record(conn, tools, [*told, *take_in(conn, tools, sent)])
             _confirm(tools, rows)
             _close(conn, [row.id for row in rows], result)
     except _UNPROCESSABLE as exc:
@@ -78,6 +81,14 @@ def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:
         return []
     facts = webhook.events(_request(row))
     return [Heard(gateway=fact.gateway or row.gateway, fact=fact, inbox=row.id) for fact in facts]
+
+
+def _received(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Received]:
+    webhook = webhooks.get(row.gateway)
+    if webhook is None:
+        return []
+    letters = webhook.inbound(_request(row))
+    return [Received(gateway=row.gateway, inbox=row.id, inbound=inbound) for inbound in letters]
 
 
 def _request(row: sa.Row[Any]) -> WebhookRequest:

@@ -17,6 +17,7 @@ from app.limits.ledger import Ledger
 from app.limits.tokens import Tokens
 from app.queue.positions import Positions
 from app.services.catalog import Catalog
+from app.services.help_desk import HelpDesk
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
 from app.wake import Wake
@@ -28,6 +29,7 @@ class Tools:
 
     `once` gives connections whose statements commit by themselves: most work is one statement.
     `transport` gives the calling thread's own. `worker` is this process's name on its claims.
+    What somebody sends us within `reply_within` of a message is taken as an answer to it.
     """
 
     engine: sa.Engine
@@ -47,6 +49,8 @@ class Tools:
     policy: SuppressionPolicy
     gate_depth: int
     gateway_timeout: timedelta
+    reply_within: timedelta = timedelta(days=7)
+    help_desk: HelpDesk | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
     positions: Mapping[Priority, Positions] = field(

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from app.db.tables import webhook_inbox
-from app.domain.facts import Fact, Tag
-from app.domain.vocabulary import EventType, OutcomeClass, Priority
+from app.db.tables import inbound_messages, webhook_inbox
+from app.domain.facts import Fact, Inbound, InboundKind, Tag
+from app.domain.vocabulary import Channel, EventType, OutcomeClass, Priority
 from app.services.recording import inbox
 
 
@@ -21,6 +21,7 @@ class Vendor:
     confirm: str | None = None
     breaks: dict[bytes, Exception] = field(default_factory=dict)
     read: list[bytes] = field(default_factory=list)
+    letters: list[Inbound] = field(default_factory=list)
 
     def events(self, request):
         self.read.append(request.body)
@@ -42,6 +43,9 @@ class Vendor:
 
     def confirmation_url(self, request):
         return self.confirm if b"confirm" in request.body else None
+
+    def inbound(self, request):
+        return [each for each in self.letters if each.key.encode() in request.body]
 
 
 @pytest.fixture
@@ -208,3 +212,33 @@ def test_an_emergency_that_is_given_back_wakes_its_failover(telling, vendor, mon
     arrive(telling, told(message, "failed throttle"))
     inbox.process(telling.tools)
     assert telling.wake.failed_over == [(Priority.P0, [message.id])]
+
+
+def refusal(world, key):
+    return Inbound(
+        key=key,
+        kind=InboundKind.MESSAGE,
+        channel=Channel.SMS,
+        sender="+15558675310",
+        recipient="+15017122661",
+        text="STOP",
+        received_at=world.clock(),
+    )
+
+
+def test_what_a_request_brings_from_people_has_its_effect(telling, vendor):
+    message = sent(telling)
+    vendor.letters.append(refusal(telling, "delivered"))
+    arrive(telling, told(message, "delivered"))
+    inbox.process(telling.tools)
+    assert [(row.reason, row.sender) for row in telling.suppressed()] == [("unsubscribe", "+15017122661")]
+    assert telling.row(message).status == "delivered"
+
+
+def test_what_people_send_is_kept_once_however_often_a_request_is_tried(telling, vendor):
+    vendor.letters.append(refusal(telling, "delivered"))
+    message = sent(telling)
+    for _ in range(2):
+        arrive(telling, told(message, "delivered"))
+        inbox.process(telling.tools)
+    assert len(telling.all(sa.select(inbound_messages))) == 1
