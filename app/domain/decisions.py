@@ -55,7 +55,8 @@ class Decision:
     """The next state of a message, to be written in one conditional statement.
 
     `delay` (from now) is set for `pending` only; `at_once` says that the failover actor shall take it
-    on now. `extends` moves `expires_at`, for time that we made the message wait.
+    on now. `extends` moves `expires_at`, for time that we made the message wait. `as_of` is since when
+    what is suppressed is known to be gone.
     """
 
     status: Status
@@ -71,6 +72,7 @@ class Decision:
     error_class: OutcomeClass | None = None
     suppress: SuppressionReason | None = None
     by_sender: bool = False
+    as_of: datetime | None = None
     events: tuple[Event, ...] = ()
 
 
@@ -122,7 +124,9 @@ def _accepted(outcome: Outcome, standing: Standing, _lane: Lane, _now: datetime,
 
 def _recipient(outcome: Outcome, standing: Standing, _lane: Lane, _now: datetime, _chance: float) -> Decision:
     reason = SuppressionReason.UNSUBSCRIBE if outcome.opt_out else SuppressionReason.BOUNCE_HARD
-    return replace(_failed(outcome, standing), suppress=reason, by_sender=outcome.opt_out)
+    return replace(
+        _failed(outcome, standing), suppress=reason, by_sender=outcome.opt_out, as_of=outcome.as_of
+    )
 
 
 def _content(outcome: Outcome, standing: Standing, _lane: Lane, _now: datetime, _chance: float) -> Decision:

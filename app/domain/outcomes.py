@@ -1,7 +1,7 @@
 """What one try at a gateway came to."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 
@@ -15,7 +15,8 @@ class Outcome:
 
     `code` and `detail` are the gateway's, cut to a sensible length and free of secrets and addresses.
     `retry_after` is the wait that the gateway asked for. `scope` is set for `config` only.
-    `opt_out` marks a `recipient` outcome by which the person has unsubscribed from this sender.
+    `opt_out` marks a `recipient` outcome by which the person has unsubscribed from this sender. `as_of`
+    is set where a `recipient` outcome holds from then on only: an address registered later is not meant.
     """
 
     kind: OutcomeClass
@@ -25,3 +26,4 @@ class Outcome:
     retry_after: timedelta | None = None
     scope: ConfigScope | None = None
     opt_out: bool = False
+    as_of: datetime | None = None

@@ -169,6 +169,7 @@ class Effecting:
                 community=message.community_id if unsubscribed else None,
                 category=message.category if unsubscribed else None,
                 sender=fact.sender,
+                as_of=fact.occurred_at,
             )
         )
 

@@ -124,4 +124,5 @@ class Ending:
             reason=decision.suppress or SuppressionReason.MANUAL,
             source=decision.gateway or "worker",
             sender=sender.address if sender else None,
+            as_of=decision.as_of,
         )
