@@ -3,6 +3,8 @@
 from app.gateways.base import Gateway, Webhook
 from app.gateways.email.postal.sending import Postal
 from app.gateways.email.postal.webhook import PostalWebhook
+from app.gateways.email.sendgrid.sending import SendGrid
+from app.gateways.email.sendgrid.webhook import SendGridWebhook
 from app.gateways.email.ses.sending import Ses
 from app.gateways.email.ses.webhook import SesWebhook
 from app.settings import Settings
@@ -10,10 +12,12 @@ from app.settings import Settings
 _SENDING = (
     Postal,
     Ses,
+    SendGrid,
 )
 _TELLING = (
     PostalWebhook,
     SesWebhook,
+    SendGridWebhook,
 )
 
 

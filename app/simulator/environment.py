@@ -1,12 +1,13 @@
 """Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
 
-from app.simulator.accounts import postal, ses
+from app.simulator.accounts import postal, sendgrid, ses
 
 HOST = "127.0.0.1"
 # Each has the port after the one before it: what is added goes to the end.
 ACCOUNTS = (
     postal.ACCOUNT,
     ses.ACCOUNT,
+    sendgrid.ACCOUNT,
 )
 GATEWAYS = tuple(account.name for account in ACCOUNTS)
 

@@ -40,7 +40,7 @@ _HEADERS_LET_THROUGH = {
 }
 _FAMILIES_LET_THROUGH = ("list-", "x-")
 # By these a caller could change the tag, the settings or the recipients that the gateway goes by.
-_VENDORS_OWN = ("x-postal-", "x-ses-")
+_VENDORS_OWN = ("x-postal-", "x-ses-", "x-sg-", "x-smtpapi")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,12 +92,15 @@ def encoded(text: str) -> str:
     return Header(text, "utf-8", maxlinelen=76).encode(linesep="")
 
 
-def unsendable(message: Envelope) -> str | None:
-    """Name the first thing for which no gateway may put this message on the wire; None where all is well."""
-    return next(_faults(message), None)
+def unsendable(message: Envelope, *, has_content: bool = False) -> str | None:
+    """Name the first thing for which no gateway may put this message on the wire; None where all is well.
+
+    One that `has_content` at the gateway, as a template there, needs no text of its own.
+    """
+    return next(_faults(message, has_content=has_content), None)
 
 
-def _faults(message: Envelope) -> Iterator[str]:
+def _faults(message: Envelope, *, has_content: bool) -> Iterator[str]:
     if not _ADDRESS.fullmatch(message.address):
         yield "a recipient that is not one plain address"
     if mailbox(message.sender) is None:
@@ -106,7 +109,7 @@ def _faults(message: Envelope) -> Iterator[str]:
         yield "a reply-to that is not one address"
     if _CONTROL.search(message.subject or ""):
         yield "a control character in the subject"
-    if not (message.text or message.html):
+    if not (message.text or message.html or has_content):
         yield "a message without text"
     for name, value in message.headers.items():
         yield from _faults_of_header(name, value)
