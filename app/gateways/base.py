@@ -7,6 +7,7 @@ Nothing here or in a vendor's module does I/O. `transport.py` carries requests o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from app.domain.facts import Fact, Inbound, Tag
@@ -61,6 +62,38 @@ class HttpRequest:
     http2: bool = False
 
 
+class Tls(StrEnum):
+    """Whether what a relay hears is to be encrypted: always, where the relay offers it, or not at all."""
+
+    REQUIRED = "required"
+    OFFERED = "offered"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MailRequest:
+    """One mail for one recipient, to be given to a relay by SMTP.
+
+    `url` is smtp://host:port, or smtps://… where TLS begins before the first word; its path is the name
+    that we give ourselves. `body` is a whole mail as RFC 5322 has it, in lines that end with CRLF.
+    `timeout` is for the whole exchange; `connect_timeout` for being let in, for which many relays let
+    strangers wait.
+    """
+
+    url: str
+    mail_from: str
+    recipient: str
+    body: bytes
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Tls = Tls.REQUIRED
+    timeout: timedelta = timedelta(seconds=15)
+    connect_timeout: timedelta = timedelta(seconds=10)
+
+
+Request = HttpRequest | MailRequest
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpResponse:
     """A complete answer. Header names are in lower case."""
@@ -72,8 +105,24 @@ class HttpResponse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MailReply(HttpResponse):
+    """The reply with which an SMTP exchange ended: its code as `status`, its text as `body`.
+
+    `command` is what it answers: EHLO (for all up to that), AUTH, MAIL, RCPT, DATA, or DOT for the mail
+    itself.
+    """
+
+    command: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HttpFailure:
-    """No complete answer came. `written` says whether any byte of the request may have left us."""
+    """No complete answer came.
+
+    `written` says whether any byte of the request may have left us; of a mail, whether its last may have:
+    a relay takes nothing before.
+    """
 
     written: bool
     detail: str
@@ -101,7 +150,7 @@ class Gateway(Protocol):
     @property
     def batch(self) -> int: ...
 
-    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
+    def build(self, messages: Sequence[Envelope], now: datetime) -> Request:
         """Make the request that sends these messages; `now` goes into signatures and validity periods.
 
         Raises Invalid for a message that `cannot_express` names something of.

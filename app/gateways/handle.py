@@ -47,7 +47,8 @@ class Handle:
     )
 
     def __init__(self, *, ca_file: str | None, sockets: Sockets) -> None:
-        self.curl = curl = _new_curl(ca_file)
+        self.curl = curl = new_curl(ca_file)
+        curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         self.unsent = False
         self._sockets = sockets
         self._url = ""
@@ -157,11 +158,10 @@ class Handle:
         self._chunks.clear()
 
 
-def _new_curl(ca_file: str | None) -> pycurl.Curl:
+def new_curl(ca_file: str | None) -> pycurl.Curl:
     """Make a handle with all that is the same for every request."""
     curl = pycurl.Curl()
     curl.setopt(pycurl.NOSIGNAL, 1)
-    curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
     curl.setopt(pycurl.FOLLOWLOCATION, 0)
     curl.setopt(pycurl.TCP_NODELAY, 1)
     curl.setopt(pycurl.TCP_KEEPALIVE, 1)

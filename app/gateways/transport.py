@@ -1,4 +1,4 @@
-"""The one place that carries HTTP requests out: many in flight, in one thread, on libcurl."""
+"""The one place that carries requests out, HTTP and SMTP: many in flight, in one thread, on libcurl."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -6,12 +6,13 @@ from typing import Any, TypeVar
 
 import pycurl
 
-from app.gateways.base import HttpFailure, HttpRequest, HttpResponse
-from app.gateways.handle import Handle
+from app.gateways.base import HttpFailure, HttpRequest, HttpResponse, MailRequest, Request
+from app.gateways.handle import Handle, new_curl
+from app.gateways.relays import Relays
 from app.gateways.sockets import Sockets
 
 T = TypeVar("T")
-Pull = Callable[[int], Sequence[tuple[T, HttpRequest]]]
+Pull = Callable[[int], Sequence[tuple[T, Request]]]
 Finished = list[tuple[T, HttpResponse | HttpFailure]]
 
 MAX_CONCURRENCY = 1000
@@ -38,12 +39,14 @@ class Transport:
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, concurrency)
         # Room for two gateways' connections, so that failing over to and fro closes none.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
+        self._places = concurrency
         self._refill_from = max(1, concurrency // 2)
         self._filled_at = 0.0
         self._sockets = Sockets()
         self._busy = False
         self._free = [Handle(ca_file=ca_file, sockets=self._sockets) for _ in range(concurrency)]
         self._in_flight: dict[pycurl.Curl, tuple[Handle, Any]] = {}
+        self._relays = Relays(self._multi, self._sockets, places=concurrency, make=lambda: new_curl(ca_file))
         self._unsendable: list[tuple[Any, HttpFailure]] = []
 
     def exchange(self, pull: Pull[T]) -> Iterator[Finished[T]]:
@@ -64,7 +67,7 @@ class Transport:
             self._abort()
             self._busy = False
 
-    def fetch(self, request: HttpRequest) -> HttpResponse | HttpFailure:
+    def fetch(self, request: Request) -> HttpResponse | HttpFailure:
         """Carry out one request."""
         waiting = [(None, request)]
         finished = [
@@ -80,6 +83,7 @@ class Transport:
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
+        self._relays.close()
         self._multi.close()
 
     def _rounds(self, pull: Pull[T]) -> Iterator[Finished[T]]:
@@ -91,44 +95,62 @@ class Transport:
                 # Before new ones are started, so that the caller can write these down together with those.
                 yield finished
             if not held and self._wants_more():
-                held = not self._start(pull(len(self._free)))
+                held = not self._start(pull(self._room))
                 self._filled_at = time.monotonic()
-            elif held and not self._in_flight:
+            elif held and self._room == self._places:
                 return
             elif not finished:
-                self._wait(LONGEST_WAIT if held or not self._free else LONGEST_EMPTY)
+                self._wait(LONGEST_WAIT if held or not self._room else LONGEST_EMPTY)
             self._multi.perform()
 
+    @property
+    def _room(self) -> int:
+        return self._places - len(self._in_flight) - self._relays.busy
+
     def _wants_more(self) -> bool:
-        free = len(self._free)
+        free = self._room
         return free >= self._refill_from or (free > 0 and time.monotonic() - self._filled_at > LONGEST_EMPTY)
 
-    def _start(self, work: Sequence[tuple[T, HttpRequest]]) -> int:
-        if len(work) > len(self._free):
-            raise ValueError(f"asked for {len(self._free)} requests, got {len(work)}")
+    def _start(self, work: Sequence[tuple[T, Request]]) -> int:
+        if len(work) > self._room:
+            raise ValueError(f"asked for {self._room} requests, got {len(work)}")
         for tag, request in work:
-            handle = self._free.pop()
             try:
-                handle.prepare(request)
+                if isinstance(request, MailRequest):
+                    self._relays.start(tag, request)
+                else:
+                    self._start_http(tag, request)
             except (ValueError, pycurl.error) as exc:
-                self._free.append(handle)
                 self._unsendable.append((tag, _unsendable(exc)))
-                continue
-            self._in_flight[handle.curl] = (handle, tag)
-            self._multi.add_handle(handle.curl)
         return len(work)
+
+    def _start_http(self, tag: object, request: HttpRequest) -> None:
+        handle = self._free.pop()
+        try:
+            handle.prepare(request)
+        except (ValueError, pycurl.error):
+            self._free.append(handle)
+            raise
+        self._in_flight[handle.curl] = (handle, tag)
+        self._multi.add_handle(handle.curl)
 
     def _collect(self) -> Finished[Any]:
         finished: Finished[Any] = list(self._unsendable)
         self._unsendable.clear()
-        more = len(self._in_flight)
+        more = len(self._in_flight) + self._relays.busy
         while more:
             more, complete, failed = self._multi.info_read()
-            finished += [self._finish(curl) for curl in complete]
-            finished += [
-                self._fail(curl, code, text) for curl, code, text in failed if not self._begin_anew(curl)
-            ]
-        return finished
+            for curl in complete:
+                if self._relays.owns(curl):
+                    self._relays.connected(curl)
+                else:
+                    finished.append(self._finish(curl))
+            for curl, code, text in failed:
+                if self._relays.owns(curl):
+                    self._relays.failed(curl, code, text)
+                elif not self._begin_anew(curl):
+                    finished.append(self._fail(curl, code, text))
+        return finished + self._relays.perform()
 
     def _finish(self, curl: pycurl.Curl) -> tuple[Any, HttpResponse | HttpFailure]:
         handle, tag = self._in_flight[curl]
@@ -161,13 +183,18 @@ class Transport:
     def _abort(self) -> None:
         for curl in list(self._in_flight):
             self._release(curl)
+        self._relays.abort()
         self._unsendable.clear()
 
     def _wait(self, longest: float) -> None:
         due = self._multi.timeout()
         seconds = longest if due < 0 else min(longest, due / 1000)
+        if not seconds:
+            return
+        if self._relays.busy and not self._sockets.beyond_select:
+            self._relays.wait(seconds)
         # Without a descriptor that it can see, select() returns at once.
-        if seconds and (self._sockets.beyond_select or self._multi.select(seconds) < 0):
+        elif self._sockets.beyond_select or self._multi.select(seconds) < 0:
             time.sleep(min(seconds, BLIND_WAIT))
 
 

@@ -1,13 +1,13 @@
 """Requests out of queued messages: rendered and built; what cannot be said is concluded instead."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 from app.errors import Invalid, Unavailable
-from app.gateways.base import Envelope, HttpRequest
+from app.gateways.base import Envelope, Joining, Request
 from app.queue.rows import Claimed
 from app.services.sending.tools import Tools
 
@@ -23,11 +23,12 @@ class Requests:
         self._tools = tools
         self._queue = queue
         self._conclude = conclude
+        self._kept: dict[int, Envelope] = {}
 
-    def take(self, free: int, now: datetime) -> list[tuple[Work, HttpRequest]]:
+    def take(self, free: int, now: datetime) -> list[tuple[Work, Request]]:
         """Make up to `free` requests; on Unavailable all of their messages are in the queue again."""
         rendered = self._render(free)
-        built: list[tuple[Work, HttpRequest]] = []
+        built: list[tuple[Work, Request]] = []
         for number, work in enumerate(rendered):
             try:
                 built += self._built(work, now)
@@ -45,16 +46,36 @@ class Requests:
         while self._queue and len(rendered) < free:
             gateway = self._queue[0][0]
             messages, envelopes = self._fill(gateway, self._tools.gateways[gateway].batch)
-            if messages:
-                rendered.append((gateway, messages, envelopes))
-        return rendered
+            rendered += self._divided(gateway, messages, envelopes)
+        self._keep(rendered[free:])
+        return rendered[:free]
+
+    def _divided(
+        self, gateway: str, messages: Sequence[Claimed], envelopes: Sequence[Envelope]
+    ) -> Iterator[Work]:
+        """Put into each request what the gateway can say in one, as much of it as comes together."""
+        vendor = self._tools.gateways[gateway]
+        while messages:
+            count = vendor.joint(envelopes) if isinstance(vendor, Joining) else len(messages)
+            yield gateway, messages[:count], envelopes[:count]
+            messages, envelopes = messages[count:], envelopes[count:]
+
+    def _keep(self, works: Sequence[Work]) -> None:
+        """Queue rendered messages again in their order, and keep what they say for then."""
+        self._kept = {
+            message.id: envelope
+            for _, messages, envelopes in works
+            for message, envelope in zip(messages, envelopes, strict=True)
+        }
+        back = [(gateway, message) for gateway, messages, _ in works for message in messages]
+        self._queue.extendleft(reversed(back))
 
     def _fill(self, gateway: str, size: int) -> tuple[list[Claimed], list[Envelope]]:
         messages: list[Claimed] = []
         envelopes: list[Envelope] = []
         while self._queue and self._queue[0][0] == gateway and len(messages) < size:
             message = self._queue.popleft()[1]
-            envelope = self._tools.contents.envelope(message)
+            envelope = self._kept.pop(message.id, None) or self._tools.contents.envelope(message)
             if isinstance(envelope, Outcome):
                 self._conclude(gateway, message, envelope)
             else:
@@ -62,7 +83,7 @@ class Requests:
                 envelopes.append(envelope)
         return messages, envelopes
 
-    def _built(self, work: Work, now: datetime) -> list[tuple[Work, HttpRequest]]:
+    def _built(self, work: Work, now: datetime) -> list[tuple[Work, Request]]:
         """Make a request of a work; what the gateway would have to drop from a message goes elsewhere."""
         gateway, messages, envelopes = work
         vendor = self._tools.gateways[gateway]

@@ -15,7 +15,7 @@ from app.domain.lanes import Lane
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 from app.errors import ClaimClosed, Unavailable
-from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse, outcome_of_failure
+from app.gateways.base import Envelope, HttpFailure, HttpResponse, Request, outcome_of_failure
 from app.gateways.transport import Transport
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
@@ -120,11 +120,11 @@ class ClaimRun:
                 else:
                     self._queue.append((gateway, message))
 
-    def _pull(self, free: int) -> list[tuple[Work, HttpRequest]]:
+    def _pull(self, free: int) -> list[tuple[Work, Request]]:
         """Give the transport up to `free` requests, marked as started in the ledger."""
         return self._guarded(lambda: self._next(free)) or []
 
-    def _next(self, free: int) -> list[tuple[Work, HttpRequest]]:
+    def _next(self, free: int) -> list[tuple[Work, Request]]:
         if not self._queue or not self._may_start():
             self._start([])
             return []
@@ -157,7 +157,7 @@ class ClaimRun:
             raise ClaimClosed("The lease is over")
         self._leased_until = asked_at + self._lane.lease.total_seconds()
 
-    def _start(self, built: Sequence[tuple[Work, HttpRequest]]) -> list[int]:
+    def _start(self, built: Sequence[tuple[Work, Request]]) -> list[int]:
         """Mark the messages as started; where that fails they are back in the queue."""
         written, self._answers = self._answers, {}
         try:
@@ -167,7 +167,7 @@ class ClaimRun:
             self._requests.put_back([work for work, _ in built])
             raise
 
-    def _observe_waits(self, built: Sequence[tuple[Work, HttpRequest]]) -> None:
+    def _observe_waits(self, built: Sequence[tuple[Work, Request]]) -> None:
         now = self._tools.now()
         for (_, messages, _), _ in built:
             for message in messages:
