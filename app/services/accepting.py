@@ -1,6 +1,6 @@
 """Accepting one message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -60,17 +60,20 @@ def accept(
 
 
 def _checked(caller: Caller, request: SendRequest, catalog: Catalog, settings: Settings) -> tuple[Plan, str]:
-    the_plan, found = plan(caller, request, catalog, settings.lanes, datetime.now(UTC))
-    address = ""
-    try:
-        address = address_of(request, request.recipient_address, settings.phone_region)
-    except Invalid as exc:
-        found += exc.faults
-    found += _recipient_faults(request, the_plan)
+    address, faults = _address(request, settings)
+    the_plan, found = plan(caller, request, catalog, settings, datetime.now(UTC), address=address)
+    found += [*faults, *_recipient_faults(request, the_plan)]
     if found:
         raise Invalid(found)
     require_gateway(the_plan, request.channel)
     return the_plan, address
+
+
+def _address(request: SendRequest, settings: Settings) -> tuple[str, Sequence[Fault]]:
+    try:
+        return address_of(request, request.recipient_address, settings.phone_region), ()
+    except Invalid as exc:
+        return "", exc.faults
 
 
 def _recipient_faults(request: SendRequest, the_plan: Plan) -> list[Fault]:

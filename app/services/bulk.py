@@ -60,7 +60,7 @@ class BulkIntake:
         return accepted
 
     def _plan(self, caller: Caller, head: BulkHead) -> Plan:
-        the_plan, found = plan(caller, head, self._catalog, self._settings.lanes, datetime.now(UTC))
+        the_plan, found = plan(caller, head, self._catalog, self._settings, datetime.now(UTC))
         found += json_faults("shared_data", head.shared_data, LONGEST_DATA)
         if found:
             raise Invalid(found)

@@ -9,6 +9,7 @@ from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import message_batches
 from app.domain.lanes import Lane
+from app.domain.routing import needed
 from app.domain.suppression import question
 from app.domain.vocabulary import Channel, MessageType, Priority
 from app.queue import PACKAGE
@@ -78,8 +79,13 @@ def _gateway(catalog: Catalog, batch: sa.Row[Any], sender: Sender | None) -> str
     """Choose anew for each slice, so that weights are kept over the batch and switches are heeded."""
     if batch.gateway_pinned:
         return str(batch.gateway)
+    channel = Channel(batch.channel)
     needs = needs_of(
-        Channel(batch.channel), MessageType(batch.message_type), sender=sender, ip_pool=batch.ip_pool
+        channel,
+        MessageType(batch.message_type),
+        sender=sender,
+        ip_pool=batch.ip_pool,
+        capabilities=needed(channel, batch.options),
     )
     chain = catalog.chain(needs)
     return chain[0] if chain else batch.gateway

@@ -20,7 +20,6 @@ LONGEST_DATA = 64 * 1024
 LONGEST_HEADER = 998
 MOST_HEADERS = 20
 MOST_ATTACHMENTS = 10
-LARGEST_ATTACHMENTS = 10 * 1024 * 1024
 FURTHEST_AHEAD = timedelta(days=366)
 LARGEST_ID = 2**63 - 1
 
@@ -33,12 +32,12 @@ _CONTENT_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 
 
-def head_faults(head: Head, now: datetime) -> Iterator[Fault]:
-    """Tell all that is wrong with the shared fields by themselves."""
+def head_faults(head: Head, now: datetime, *, wordless: bool = False) -> Iterator[Fault]:
+    """Tell all that is wrong with the shared fields by themselves; `wordless` is one that needs no words."""
     yield from _name_faults(head)
     yield from id_faults("community_id", head.community_id)
     yield from id_faults("source_id", head.source_id)
-    yield from _content_faults(head)
+    yield from _content_faults(head, wordless=wordless)
     yield from _mail_faults(head)
     yield from json_faults("metadata", head.metadata, LONGEST_METADATA)
     yield from _time_faults(head, now)
@@ -90,13 +89,13 @@ def _name_faults(head: Head) -> Iterator[Fault]:
         yield Fault("locale", "must be a language tag, as in de or pt-BR")
 
 
-def _content_faults(head: Head) -> Iterator[Fault]:
+def _content_faults(head: Head, *, wordless: bool) -> Iterator[Fault]:
     has_body = bool(head.body_text or head.body_html)
     if head.template is not None and has_body:
         yield Fault("template", "cannot come together with body_text or body_html; give one of them")
-    if head.template is None and not has_body:
+    if head.template is None and not has_body and not wordless:
         yield Fault("body_text", "is missing: give a template, or what the message says")
-    if head.template is None and head.channel is Channel.EMAIL and not head.subject:
+    if head.template is None and head.channel is Channel.EMAIL and not head.subject and not wordless:
         yield Fault("subject", "is missing")
     if head.body_html and head.channel is not Channel.EMAIL:
         yield Fault("body_html", "is for email only")
@@ -154,8 +153,6 @@ def _header_faults(name: str, value: str) -> Iterator[Fault]:
 def _attachment_faults(attachments: Sequence[File]) -> Iterator[Fault]:
     if len(attachments) > MOST_ATTACHMENTS:
         yield Fault("attachments", f"are more than {MOST_ATTACHMENTS}")
-    if sum(len(file.content) for file in attachments) > LARGEST_ATTACHMENTS:
-        yield Fault("attachments", f"come to more than {LARGEST_ATTACHMENTS} bytes")
     for number, file in enumerate(attachments):
         yield from name_faults(f"attachments.{number}.filename", file.filename)
         yield from name_faults(f"attachments.{number}.content_id", file.content_id)

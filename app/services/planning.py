@@ -11,19 +11,27 @@ import orjson
 from app.domain.addresses import canonical
 from app.domain.callers import Caller
 from app.domain.lanes import Lane
+from app.domain.routing import Needs, needed
 from app.domain.suppression import Question, question
 from app.domain.variables import faults as data_faults
 from app.domain.vocabulary import Channel, Priority
 from app.errors import Fault, Forbidden, Invalid, NoGateway, NotFound
 from app.services.catalog import Catalog, Sender, Template, needs_of
+from app.services.channel_rules import channel_faults, own_options, speaks_for_itself
 from app.services.field_rules import head_faults
 from app.services.requests import File, Head
+from app.settings import Settings
 
+_TWILIO = "set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN for Twilio"
 _WAYS_TO_CONFIGURE = {
     Channel.EMAIL: (
         "set POSTAL_URL and POSTAL_API_KEY for Postal, "
         "or SES_CONFIGURATION_SET, AWS_REGION and AWS credentials for SES"
     ),
+    Channel.SMS: f"{_TWILIO}, or what Bandwidth, MessageBird or Bird need",
+    Channel.WHATSAPP: _TWILIO,
+    Channel.VOICE: _TWILIO,
+    Channel.PUSH: "set what APNs or FCM need",
 }
 
 
@@ -35,6 +43,7 @@ class Plan:
     """
 
     lane: Lane
+    needs: Needs
     template: Template | None
     sender: Sender | None
     ip_pool: str | None
@@ -50,37 +59,50 @@ class Plan:
 
 
 def plan(
-    caller: Caller, head: Head, catalog: Catalog, lanes: Mapping[Priority, Lane], now: datetime
+    caller: Caller, head: Head, catalog: Catalog, settings: Settings, now: datetime, *, address: str = ""
 ) -> tuple[Plan, list[Fault]]:
     """Work out what follows from the shared fields, and all that is wrong with them.
 
-    Where there are faults the plan is of no use. Raises Forbidden and NoGateway, where the channel has
-    none at all, before looking at anything else.
+    `address` is the only recipient's, in canonical form, where there is one. Where there are faults the
+    plan is of no use. Raises Forbidden and NoGateway, where the channel has none at all, before looking at
+    anything else.
     """
     priority = _allowed_priority(caller, head)
     _require_channel(head.channel, catalog)
-    found = list(head_faults(head, now))
+    found = [*head_faults(head, now, wordless=speaks_for_itself(head)), *channel_faults(head, settings)]
     template = _template(head, catalog, found)
     sender = _sender(head, catalog, found)
-    needs = needs_of(head.channel, head.message_type, sender=sender, ip_pool=head.ip_pool)
+    options = _options(head, sender)
+    needs = needs_of(
+        head.channel,
+        head.message_type,
+        sender=sender,
+        ip_pool=head.ip_pool,
+        capabilities=needed(head.channel, options, address),
+        country=catalog.country(head.channel, address),
+    )
     return Plan(
-        lane=lanes[priority],
+        lane=settings.lanes[priority],
+        needs=needs,
         template=template,
         sender=sender,
         ip_pool=needs.pool,
         chain=_pinned(head.gateway, catalog.chain(needs), found) if head.gateway else catalog.chain(needs),
         pinned=head.gateway is not None,
-        options=_options(head, sender),
+        options=options,
         question=question(priority, head.message_type),
     ), found
 
 
 def require_gateway(plan: Plan, channel: Channel) -> None:
     """Raise NoGateway where none of the channel's gateways could send such a message."""
-    if not plan.chain:
-        raise NoGateway(
-            f"no gateway for {channel} is enabled that takes the pool {plan.ip_pool!r} and this sender"
-        )
+    if plan.chain:
+        return
+    needs = plan.needs
+    wanted = [f"the pool {needs.pool!r}", "this sender", *sorted(needs.capabilities)]
+    if needs.country:
+        wanted.append(f"the country {needs.country}")
+    raise NoGateway(f"no gateway for {channel} is enabled that takes {', '.join(wanted)}")
 
 
 def address_of(head: Head, address: str, region: str | None) -> str:
@@ -139,8 +161,7 @@ def _allowed_priority(caller: Caller, head: Head) -> Priority:
 
 def _require_channel(channel: Channel, catalog: Catalog) -> None:
     if not any(route.channel is channel for route in catalog.routes()):
-        way = _WAYS_TO_CONFIGURE.get(channel, "this version has none for it")
-        raise NoGateway(f"no gateway is configured for {channel}: {way}")
+        raise NoGateway(f"no gateway is configured for {channel}: {_WAYS_TO_CONFIGURE[channel]}")
 
 
 def _require(caller: Caller, scope: str) -> None:
@@ -173,7 +194,7 @@ def _sender(head: Head, catalog: Catalog, found: list[Fault]) -> Sender | None:
 
 def _pinned(gateway: str, chain: tuple[str, ...], found: list[Fault]) -> tuple[str, ...]:
     if gateway not in chain:
-        found.append(Fault("gateway", "is not configured, not enabled, or does not take this sender or pool"))
+        found.append(Fault("gateway", "is not configured, not enabled, or cannot send this"))
         return chain
     return (gateway,)
 
@@ -186,6 +207,7 @@ def _options(head: Head, sender: Sender | None) -> dict[str, Any]:
         "attachments": [_kept(file) for file in head.attachments],
         "metadata": dict(head.metadata),
         "platform": head.platform,
+        head.channel.value: own_options(head),
     }
     return {name: value for name, value in given.items() if value}
 

@@ -25,7 +25,7 @@ class Head:
 
     `priority` is the type's own where it is None. What is said is either `template` (filled with
     data) or `subject` and bodies, which are sent as they are. `sender` is a slug, the type's default
-    where it is None. Times are aware.
+    where it is None. `sections` are options for one channel, by channel. Times are aware.
     """
 
     channel: Channel
@@ -45,6 +45,7 @@ class Head:
     headers: Mapping[str, str] = field(default_factory=dict)
     attachments: tuple[File, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[Channel, Mapping[str, Any]] = field(default_factory=dict)
     ip_pool: str | None = None
     gateway: str | None = None
     platform: str | None = None

@@ -1,11 +1,12 @@
 """Bodies and queries about messages and batches."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from app.api.models.base import Address, Base64, Body, Id, Locale, Plain, Query, Slug, Time, Word
+from app.api.models.options import EmailOptions, PushOptions, SmsOptions, VoiceOptions, WhatsAppOptions
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority, Status
 from app.services.requests import BulkHead, File, Filters, SendRequest
 
@@ -54,8 +55,27 @@ class Shared(Body):
     """The one gateway to use; needs a scope."""
     platform: Literal["apns", "fcm"] | None = None
     """For push: what issued the token."""
+    email: EmailOptions | None = None
+    """Of these five, only the one for the message's own channel."""
+    sms: SmsOptions | None = None
+    whatsapp: WhatsAppOptions | None = None
+    voice: VoiceOptions | None = None
+    push: PushOptions | None = None
     scheduled_for: Time | None = None
     expires_at: Time | None = None
+
+    def head(self) -> dict[str, Any]:
+        """Give the fields of a request in the services' words."""
+        given = dict(vars(self))
+        sections = {channel: given.pop(channel.value) for channel in Channel}
+        return given | {
+            "attachments": tuple(File(**vars(attachment)) for attachment in self.attachments),
+            "sections": {
+                channel: section.model_dump(mode="json", exclude_none=True)
+                for channel, section in sections.items()
+                if section is not None
+            },
+        }
 
 
 class SendMessage(Shared):
@@ -70,7 +90,7 @@ class SendMessage(Shared):
 
     def request(self) -> SendRequest:
         """Give this in the services' words."""
-        return SendRequest(**{**vars(self), "attachments": _files(self.attachments)})
+        return SendRequest(**self.head())
 
 
 class BatchHead(Shared):
@@ -83,7 +103,7 @@ class BatchHead(Shared):
 
     def request(self) -> BulkHead:
         """Give this in the services' words."""
-        return BulkHead(**{**vars(self), "attachments": _files(self.attachments)})
+        return BulkHead(**self.head())
 
 
 class Recipient(Body):
@@ -129,7 +149,3 @@ class Search(Query):
     def filters(self) -> Filters:
         """Give this in the services' words."""
         return Filters(**{name: getattr(self, name) for name in Filters.__dataclass_fields__})
-
-
-def _files(attachments: list[Attachment]) -> tuple[File, ...]:
-    return tuple(File(**vars(attachment)) for attachment in attachments)

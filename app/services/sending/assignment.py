@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from app.domain.decisions import Decision, Event, Standing, put_back
 from app.domain.lanes import Lane
+from app.domain.routing import Needs, needed
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority
 from app.errors import Unavailable
 from app.limits.breaker import Admission, Change
@@ -36,14 +37,19 @@ def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
     """List the gateways that could take the message, in order; the named one alone where it is pinned."""
     if message.gateway_pinned and message.gateway:
         return (message.gateway,) if message.gateway in tools.gateways else ()
-    sender = tools.contents.sender(message)
-    needs = needs_of(
-        Channel(message.channel),
+    return tools.catalog.chain(_needs(tools, message))
+
+
+def _needs(tools: Tools, message: Claimed) -> Needs:
+    channel = Channel(message.channel)
+    return needs_of(
+        channel,
         MessageType(message.message_type),
-        sender=sender,
+        sender=tools.contents.sender(message),
         ip_pool=message.ip_pool,
+        capabilities=needed(channel, tools.contents.options(message), message.recipient_address),
+        country=tools.catalog.country(channel, message.recipient_address),
     )
-    return tools.catalog.chain(needs)
 
 
 def standing_of(message: Claimed, gateway: str, chain: Sequence[str], *, ill: bool = False) -> Standing:
@@ -95,7 +101,8 @@ class _Assigning:
         waiting: dict[str, list[tuple[Claimed, list[str]]]] = {}
         chains: dict[tuple[object, ...], tuple[str, ...]] = {}
         for message in messages:
-            key = _likeness(message)
+            # Messages alike in this have the same chain.
+            key = (message.gateway if message.gateway_pinned else None, _needs(self._tools, message))
             if key not in chains:
                 chains[key] = chain_of(self._tools, message)
             choices = _choices(message, chains[key])
@@ -157,13 +164,6 @@ class _Assigning:
         if admission.change:
             self._result.changes.append(admission.change)
         return admission
-
-
-def _likeness(message: Claimed) -> tuple[object, ...]:
-    """Messages alike in this have the same chain."""
-    sender = (message.options or {}).get("sender")
-    pinned = message.gateway if message.gateway_pinned else None
-    return (message.channel, message.message_type, message.ip_pool, message.batch_id, sender, pinned)
 
 
 def _choices(message: Claimed, chain: Sequence[str]) -> list[str]:

@@ -56,8 +56,13 @@ class Contents:
 
     def sender(self, message: Claimed) -> Sender | None:
         """Find the identity that a message is sent as."""
-        slug = self._options(message).get("sender")
+        slug = self.options(message).get("sender")
         return self._catalog.sender(Channel(message.channel), MessageType(message.message_type), slug)
+
+    def options(self, message: Claimed) -> Mapping[str, Any]:
+        """Give a message's options; its own win over its batch's."""
+        shared = self._of_batch(message).options
+        return {**shared, **message.options} if message.options else shared
 
     def envelope(self, message: Claimed) -> Envelope | Outcome:
         """Render a message; where that cannot be done, say so as the outcome it comes to."""
@@ -78,7 +83,7 @@ class Contents:
         return self._envelope(message, sender, content)
 
     def _envelope(self, message: Claimed, sender: Sender, content: Content) -> Envelope:
-        options = self._options(message)
+        options = self.options(message)
         return Envelope(
             tag=Tag(uuid=message.uuid, priority=Priority(message.priority), attempt=message.tries),
             channel=Channel(message.channel),
@@ -115,10 +120,6 @@ class Contents:
         return Content(
             subject=message.subject or shared.subject or content.subject, html=content.html, text=content.text
         )
-
-    def _options(self, message: Claimed) -> Mapping[str, Any]:
-        shared = self._of_batch(message).options
-        return {**shared, **message.options} if message.options else shared
 
     def _of_batch(self, message: Claimed) -> Shared:
         return NOTHING_SHARED if message.batch_id is None else self._shared(message.batch_id)
