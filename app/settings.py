@@ -154,6 +154,34 @@ class Settings(BaseSettings):
         (), description="Signing keys of Bird's webhooks; two while one is replaced"
     )
 
+    twilio_account_sid: str | None = Field(None, description="Twilio's account, as in AC…")
+    twilio_auth_token: SecretStr | None = Field(
+        None, description="Twilio's auth token: sends where there is no API key, proves its callbacks"
+    )
+    twilio_api_key: str | None = Field(None, description="API key to send with, as in SK…")
+    twilio_api_secret: SecretStr | None = Field(None, description="That key's secret")
+    twilio_auth_tokens: Secrets = Field(
+        (), description="More auth tokens that prove Twilio's callbacks, while one is replaced"
+    )
+    twilio_url: str = Field("https://api.twilio.com", description="Another address for Twilio's API")
+
+    fcm_service_account: SecretStr | None = Field(
+        None, description="Firebase's service account: the JSON of its key file, or the file's name"
+    )
+    fcm_url: str | None = Field(None, description="Another address for FCM")
+    fcm_token_url: str | None = Field(None, description="Another address for Google's access tokens")
+    fcm_topics_url: str | None = Field(None, description="Another address for subscribing to FCM's topics")
+    apns_team_id: str | None = Field(None, description="Apple developer team")
+    apns_key_id: str | None = Field(None, description="Name of the key for APNs")
+    apns_key: SecretStr | None = Field(None, description="That key (.p8): its text, or the file's name")
+    apns_topic: str | None = Field(None, description="Bundle id of the app that is notified")
+    apns_url: str | None = Field(
+        None, description="Another address for APNs; https://api.sandbox.push.apple.com for apps in development"
+    )
+    firebase_webhook_secrets: Secrets = Field(
+        (), description="Secrets by which our own apps' reports are signed; two while one is replaced"
+    )
+
     # Priorities
     p0: LaneSettings = LaneSettings()
     p1: LaneSettings = LaneSettings()

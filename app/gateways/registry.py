@@ -7,17 +7,24 @@ from app.gateways.email.sendgrid.sending import SendGrid
 from app.gateways.email.sendgrid.webhook import SendGridWebhook
 from app.gateways.email.ses.sending import Ses
 from app.gateways.email.ses.webhook import SesWebhook
+from app.gateways.twilio.messages import Twilio, TwilioWhatsApp
+from app.gateways.twilio.voice import TwilioVoice
+from app.gateways.twilio.webhook import TwilioWebhook
 from app.settings import Settings
 
 _SENDING = (
     Postal,
     Ses,
     SendGrid,
+    Twilio,
+    TwilioWhatsApp,
+    TwilioVoice,
 )
 _TELLING = (
     PostalWebhook,
     SesWebhook,
     SendGridWebhook,
+    TwilioWebhook,
 )
 
 
