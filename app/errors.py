@@ -16,6 +16,7 @@ TocsinError
 │   ├── Busy                  the share of threads for this kind of request is used up
 │   └── NoGateway             the channel has no gateway that could send this
 └── Forged                    a webhook whose proof does not hold
+    ├── ProofMissing          it came without credentials that its sender gives when asked for them
     └── ProofUnavailable      its proof could not be checked now; the sender should try again
 """
 
@@ -93,6 +94,10 @@ class NoGateway(Refused): ...
 
 class Forged(TocsinError):
     """A webhook whose proof does not hold; the text names the check that failed, never the content."""
+
+
+class ProofMissing(Forged):
+    """A webhook without the credentials that it must carry; the answer asks for them, as HTTP has it."""
 
 
 class ProofUnavailable(Forged):

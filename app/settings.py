@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.domain.lanes import LANES, Lane
@@ -225,22 +225,6 @@ class Settings(BaseSettings):
         "info", description="Least severity logged"
     )
     prometheus_multiproc_dir: Path | None = Field(None, description="Where processes share their metrics")
-
-    @field_validator(
-        "ses_sns_topic_arns",
-        "sendgrid_webhook_public_keys",
-        "sendgrid_ip_pools",
-        "bandwidth_webhook_credentials",
-        "messagebird_signing_keys",
-        "bird_channels",
-        "bird_signing_keys",
-        mode="before",
-    )
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
 
     @cached_property
     def gateway_order(self) -> dict[Channel, tuple[str, ...]]:

@@ -53,6 +53,13 @@ FORGED = Kind(
     title="The webhook's proof does not hold",
     advice="The signature does not fit the bytes that came, the key or the address. Nothing was recorded.",
 )
+PROOF_MISSING = Kind(
+    slug="webhook-proof-missing",
+    status=401,
+    title="The webhook carries no credentials",
+    advice="Send it again with `Authorization: Basic …` as it was agreed with the gateway. Nothing was "
+    "recorded.",
+)
 FORBIDDEN = Kind(
     slug="forbidden",
     status=403,
@@ -176,6 +183,7 @@ _OF_ERROR: dict[type[BaseException], Kind] = {
     errors.NoGateway: NO_GATEWAY,
     errors.Refused: CONFLICT,
     errors.Forged: FORGED,
+    errors.ProofMissing: PROOF_MISSING,
     errors.ProofUnavailable: PROOF_UNAVAILABLE,
     errors.Unavailable: UNAVAILABLE,
 }
@@ -193,6 +201,7 @@ _OF_STATUS = {
         INTERNAL,
     )
 }
+_CHALLENGES = {UNAUTHENTICATED: 'Bearer realm="tocsin"', PROOF_MISSING: 'Basic realm="tocsin"'}
 KINDS = {kind.slug: kind for kind in (*_OF_ERROR.values(), *_OF_STATUS.values())}
 
 
@@ -232,8 +241,8 @@ def _headers(error: BaseException, kind: Kind) -> dict[str, str]:
     retry_after = getattr(error, "retry_after", None) or kind.retry_after
     if retry_after:
         headers["Retry-After"] = str(retry_after)
-    if kind is UNAUTHENTICATED:
-        headers["WWW-Authenticate"] = 'Bearer realm="tocsin"'
+    if kind in _CHALLENGES:
+        headers["WWW-Authenticate"] = _CHALLENGES[kind]
     if allowed := getattr(error, "valid_methods", None):
         headers["Allow"] = ", ".join(sorted(allowed))
     return headers

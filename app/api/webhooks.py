@@ -8,14 +8,20 @@ from app.api.calls import Call
 from app.api.models.answers import Alive
 from app.api.operations import Reply, Resource, Share, Upload
 from app.bootstrap import App
-from app.errors import Forged, ProofUnavailable
+from app.errors import Forged, ProofMissing, ProofUnavailable
 from app.gateways.base import WebhookRequest
 from app.services.metrics import count_webhook
 
 resource = Resource("webhooks", "What gateways tell us. Each request is proven by its raw bytes.")
 
 
-_PROBLEMS = (problems.FORGED, problems.PROOF_UNAVAILABLE, problems.BUSY, problems.TOO_LARGE)
+_PROBLEMS = (
+    problems.PROOF_MISSING,
+    problems.FORGED,
+    problems.PROOF_UNAVAILABLE,
+    problems.BUSY,
+    problems.TOO_LARGE,
+)
 _REPLIES = {200: Reply("Proven, and kept", Alive)}
 
 
@@ -62,7 +68,7 @@ def _received(app: App, call: Call, gateway: str, body: bytes) -> Response:
         wanted = app.webhooks.receive(gateway, request, request_id=call.request_id)
     except Forged as exc:
         # Of a gateway that is known, so that not anybody's words become labels.
-        count_webhook(gateway, "unproven" if isinstance(exc, ProofUnavailable) else "forged")
+        count_webhook(gateway, "unproven" if isinstance(exc, ProofUnavailable | ProofMissing) else "forged")
         raise
     count_webhook(gateway, "accepted")
     if wanted is not None:

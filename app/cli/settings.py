@@ -99,9 +99,11 @@ class _Sources:
 def _shown(value: object) -> object:
     if isinstance(value, SecretStr):
         return _MASK
+    if isinstance(value, tuple):
+        return tuple(map(_shown, value))
     if isinstance(value, str):
         return _PASSWORD.sub(_MASK, value)
-    return value if value is None or isinstance(value, bool | int | float | tuple) else str(value)
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 def _meaning(field: FieldInfo) -> str:
