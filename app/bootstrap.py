@@ -155,7 +155,7 @@ class App:
             engine=self.engine,
             lanes=settings.lanes,
             catalog=self.catalog,
-            contents=Contents(self.engine, self.catalog),
+            contents=Contents(self.engine, self.catalog, most_segments=settings.max_sms_segments),
             gateways=self.gateways,
             webhooks=self.webhook_vendors,
             breakers=self.breakers,

@@ -4,6 +4,7 @@
 -- nobody's result. Two exceptions, for the same try only: where a webhook was quicker than we were, the
 -- gateway's id is added; and where the try was taken for unknown (and is held, or waits to be made
 -- again), its acceptance is the proof.
+-- What was sent and has segments or a cost is counted as spending; without a price under no currency.
 -- The lease is renewed by the way, or the claim closed with its last message. Gives the ids it changed.
 WITH result AS (
     SELECT *
@@ -42,7 +43,7 @@ changed AS (
               AND (m.status IN ('held', 'delivered', 'bounced', 'failed')
                    OR (m.status = 'pending' AND m.sent_at IS NULL)))
       )
-    RETURNING m.id
+    RETURNING m.id, m.channel
 ),
 logged AS (
     INSERT INTO delivery_events (
@@ -56,6 +57,20 @@ logged AS (
         %(event_details)s::text[], %(event_external_ids)s::text[], %(event_data)s::jsonb[]
     ) AS e (id, event_type, attempt, gateway, outcome, code, detail, external_id, data)
     JOIN changed USING (id)
+),
+spent AS (
+    INSERT INTO spending_deltas (day, channel, gateway, currency, messages, segments, amount)
+    SELECT
+        (now() AT TIME ZONE 'UTC')::date, changed.channel, e.gateway, coalesce(e.data->>'currency', ''),
+        count(*), sum(coalesce((e.data->>'segments')::bigint, 0)),
+        sum(coalesce((e.data->>'cost')::numeric, 0))
+    FROM unnest(
+        %(event_ids)s::bigint[], %(event_types)s::text[], %(event_gateways)s::text[],
+        %(event_data)s::jsonb[]
+    ) AS e (id, event_type, gateway, data)
+    JOIN changed USING (id)
+    WHERE e.event_type = 'sent' AND e.data ?| ARRAY['segments', 'cost']
+    GROUP BY changed.channel, e.gateway, coalesce(e.data->>'currency', '')
 ),
 renewed AS (
     UPDATE claims

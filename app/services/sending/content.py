@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.db.tables import message_batches
 from app.domain.facts import Tag
+from app.domain.lengths import excess
 from app.domain.outcomes import Outcome
 from app.domain.rendering import Content
 from app.domain.vocabulary import Channel, ConfigScope, MessageType, OutcomeClass, Priority
@@ -49,9 +50,10 @@ NOTHING_SHARED = Shared(
 class Contents:
     """Makes envelopes; shared contents and compiled templates are kept in memory."""
 
-    def __init__(self, engine: sa.Engine, catalog: Catalog) -> None:
+    def __init__(self, engine: sa.Engine, catalog: Catalog, *, most_segments: int = 10) -> None:
         self._engine = engine
         self._catalog = catalog
+        self._most_segments = most_segments
         self._shared = lru_cache(maxsize=256)(self._load)
 
     def sender(self, message: Claimed) -> Sender | None:
@@ -117,9 +119,17 @@ class Contents:
             message.template_version or shared.template_version,
         )
         content = template.compiled.render({**shared.data, **(message.content_data or {})})
-        return Content(
-            subject=message.subject or shared.subject or content.subject, html=content.html, text=content.text
-        )
+        subject = message.subject or shared.subject or content.subject
+        self._require_room(message, subject, content.text)
+        return Content(subject=subject, html=content.html, text=content.text)
+
+    def _require_room(self, message: Claimed, subject: str | None, text: str | None) -> None:
+        """Raise Invalid where a template came to more than its channel takes."""
+        channel = Channel(message.channel)
+        own = self.options(message).get(channel.value) or {}
+        words = excess(channel, subject, text, own, most_segments=self._most_segments)
+        if words:
+            raise Invalid.of("body_text", words)
 
     def _of_batch(self, message: Claimed) -> Shared:
         return NOTHING_SHARED if message.batch_id is None else self._shared(message.batch_id)

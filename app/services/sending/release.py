@@ -19,6 +19,7 @@ from app.queue.rows import Claimed
 from app.services.metrics import count_released
 from app.services.sending import answers
 from app.services.sending.assignment import chain_of, standing_of
+from app.services.sending.billing import bill_again, billed
 from app.services.sending.ending import Ending
 from app.services.sending.tools import Tools
 
@@ -98,4 +99,7 @@ def _decide(tools: Tools, lane: Lane, message: Claimed, reading: Reading | None)
         return put_back(standing_of(message, message.gateway or "", chain), lane, timedelta(0), now)
     answer = reading.answers.get(message.id) if reading else None
     gateway, outcome = answers.read(answer) if answer else (message.gateway or "", LAPSED)
-    return decide(outcome, standing_of(message, gateway, chain), lane, now, tools.chance())
+    decision = decide(outcome, standing_of(message, gateway, chain), lane, now, tools.chance())
+    if outcome.kind is not OutcomeClass.ACCEPTED:
+        return decision
+    return billed(decision, bill_again(tools.catalog, gateway, tools.contents.envelope(message), now))

@@ -23,6 +23,7 @@ from app.services import metrics
 from app.services.sending import answers, checks
 from app.services.sending.allowance import Allowance, allow, give_back
 from app.services.sending.assignment import assign, chain_of, standing_of
+from app.services.sending.billing import Bill, billed, bills
 from app.services.sending.book import Book
 from app.services.sending.ending import Ending
 from app.services.sending.reports import Reports
@@ -56,6 +57,7 @@ class ClaimRun:
         self._queue: Queue = deque()
         self._requests = Requests(tools, self._queue, self._conclude)
         self._answers: dict[int, str] = {}
+        self._bills: dict[int, Bill] = {}
         self._reports = Reports(tools)
         self._allowance = Allowance()
         self._ending = Ending(tools, lane, claim)
@@ -180,7 +182,10 @@ class ClaimRun:
         heard: dict[str, list[tuple[Claimed, Outcome]]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
             metrics.observe_gateway(gateway, reply.elapsed)
-            heard[gateway] += zip(messages, self._outcomes(gateway, envelopes, reply), strict=True)
+            outcomes = self._outcomes(gateway, envelopes, reply)
+            now = self._tools.now()
+            self._bills |= bills(self._tools.catalog, gateway, messages, envelopes, outcomes, now=now)
+            heard[gateway] += zip(messages, outcomes, strict=True)
         for gateway, answered in heard.items():
             self._hear(gateway, answered)
         if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
@@ -227,7 +232,7 @@ class ClaimRun:
         chain = () if outcome.kind is OutcomeClass.ACCEPTED else chain_of(self._tools, message)
         standing = standing_of(message, gateway, chain, ill=ill)
         decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
-        self._ending.add(message, decision)
+        self._ending.add(message, billed(decision, self._bills.pop(message.id, None)))
 
     def _decide(self, messages: Sequence[Claimed], decisions: dict[int, Decision]) -> None:
         for message in messages:
