@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     apns_key: SecretStr | None = Field(None, description="That key (.p8): its text, or the file's name")
     apns_topic: str | None = Field(None, description="Bundle id of the app that is notified")
     apns_url: str | None = Field(
-        None, description="Another address for APNs; https://api.sandbox.push.apple.com for apps in development"
+        None, description="Another address for APNs; https://api.sandbox.push.apple.com in development"
     )
     firebase_webhook_secrets: Secrets = Field(
         (), description="Secrets by which our own apps' reports are signed; two while one is replaced"

@@ -7,6 +7,9 @@ from app.gateways.email.sendgrid.sending import SendGrid
 from app.gateways.email.sendgrid.webhook import SendGridWebhook
 from app.gateways.email.ses.sending import Ses
 from app.gateways.email.ses.webhook import SesWebhook
+from app.gateways.push.apns.sending import Apns
+from app.gateways.push.fcm.sending import Fcm
+from app.gateways.push.fcm.webhook import FirebaseWebhook
 from app.gateways.twilio.messages import Twilio, TwilioWhatsApp
 from app.gateways.twilio.voice import TwilioVoice
 from app.gateways.twilio.webhook import TwilioWebhook
@@ -19,12 +22,15 @@ _SENDING = (
     Twilio,
     TwilioWhatsApp,
     TwilioVoice,
+    Fcm,
+    Apns,
 )
 _TELLING = (
     PostalWebhook,
     SesWebhook,
     SendGridWebhook,
     TwilioWebhook,
+    FirebaseWebhook,
 )
 
 

@@ -1,6 +1,6 @@
 """Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
 
-from app.simulator.accounts import postal, sendgrid, ses
+from app.simulator.accounts import apns, fcm, postal, sendgrid, ses
 
 HOST = "127.0.0.1"
 # Each has the port after the one before it: what is added goes to the end.
@@ -8,6 +8,8 @@ ACCOUNTS = (
     postal.ACCOUNT,
     ses.ACCOUNT,
     sendgrid.ACCOUNT,
+    fcm.ACCOUNT,
+    apns.ACCOUNT,
 )
 GATEWAYS = tuple(account.name for account in ACCOUNTS)
 

@@ -1,0 +1,231 @@
+"""Google's access tokens: asked for with a service account's signature, shared by a process's threads."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Self
+from urllib.parse import urlencode
+
+import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from app.errors import ConfigurationError, Unavailable
+from app.gateways.answers import in_short, json_object, words
+from app.gateways.base import HttpFailure, HttpRequest, HttpResponse
+from app.gateways.push.credentials import contents, seconds
+from app.gateways.push.jwt import signed_token
+
+log = structlog.get_logger(__name__)
+
+Fetch = Callable[[HttpRequest], HttpResponse | HttpFailure]
+
+_TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 — an address.
+_SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_ASSERTION_HOLDS = timedelta(hours=1)
+_TOKEN_HOLDS = timedelta(hours=1)
+# It takes a while to have another, and an old one shall not run out on the way.
+_RENEWED_BEFORE_END = timedelta(minutes=5)
+_USED_UNTIL_BEFORE_END = timedelta(seconds=30)
+# One that cannot be had is not asked for by every thread for every message.
+_ASKED_AGAIN_AFTER = timedelta(seconds=5)
+_TIMEOUT = timedelta(seconds=5)
+_CONNECT_TIMEOUT = timedelta(seconds=3)
+# By these statuses Google says that it does not want this account; by all others, that it cannot say.
+_REFUSED = frozenset({400, 401, 403})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceAccount:
+    """A service account of a Google project, as its key file describes it."""
+
+    project: str
+    email: str
+    key_id: str
+    key: RSAPrivateKey = field(repr=False)
+    token_url: str = _TOKEN_URL
+
+    @classmethod
+    def read(cls, setting: str) -> Self:
+        """Read the JSON of a key file, or the file of that name; raises ConfigurationError."""
+        told = json_object(contents(setting, "FCM_SERVICE_ACCOUNT"))
+        project, email = words(told, "project_id"), words(told, "client_email")
+        if not project or not email:
+            raise ConfigurationError("FCM_SERVICE_ACCOUNT lacks project_id or client_email.")
+        return cls(
+            project=project,
+            email=email,
+            key_id=words(told, "private_key_id"),
+            key=_key(words(told, "private_key")),
+            token_url=words(told, "token_uri") or _TOKEN_URL,
+        )
+
+    def assertion(self, now: datetime) -> str:
+        """Sign that we are this account, for an hour."""
+        return signed_token(
+            {"alg": "RS256", "typ": "JWT", "kid": self.key_id},
+            {
+                "iss": self.email,
+                "scope": _SCOPE,
+                "aud": self.token_url,
+                "iat": seconds(now),
+                "exp": seconds(now + _ASSERTION_HOLDS),
+            },
+            lambda text: self.key.sign(text, PKCS1v15(), SHA256()),
+        )
+
+
+def _key(pem: str) -> RSAPrivateKey:
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise ConfigurationError("The private_key of FCM_SERVICE_ACCOUNT cannot be read.") from exc
+    if not isinstance(key, RSAPrivateKey):
+        raise ConfigurationError("The private_key of FCM_SERVICE_ACCOUNT is not an RSA key.")
+    return key
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessToken:
+    """One access token. `text` is None where Google refuses the account: FCM will say so too.
+
+    `number` grows with each; `renew_at` and `ends_at` say for how long it is of use.
+    """
+
+    number: int
+    renew_at: datetime
+    ends_at: datetime
+    text: str | None = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give what a request says who we are with."""
+        return {"Authorization": f"Bearer {self.text}"} if self.text else {}
+
+
+class AccessTokens:
+    """The current access token of one process; threads share it, and one of them renews it."""
+
+    def __init__(self, account: ServiceAccount, fetch: Fetch, *, url: str | None = None) -> None:
+        self._account = account
+        self._fetch = fetch
+        self._url = url or account.token_url
+        self._turn = threading.Lock()
+        self._token: AccessToken | None = None
+        self._number = 0
+        # The one that was, or will be, fetched in place of a refused one, and has not worked yet.
+        self._on_trial = 0
+        # The newest one of which is known that another one would be refused as well.
+        self._hopeless = 0
+        self._ask_at: datetime | None = None
+
+    def current(self, now: datetime) -> AccessToken:
+        """Give a token that holds; raises Unavailable where there is none and none can be had now.
+
+        One thread asks for another while the others use the old one as long as it holds, else wait.
+        """
+        token = self._token
+        if token and now < token.renew_at:
+            return token
+        if token and now < token.ends_at:
+            return self._renewed_by_one(token, now)
+        with self._turn:
+            token = self._token
+            if token is None or now >= token.ends_at:
+                token = self._keep(self._ask(now))
+            return token
+
+    def refused(self, number: int | None) -> bool:
+        """Drop a token that FCM refused; tells whether another one may do.
+
+        None stands for one that is not known any more, and so not the last word.
+        """
+        with self._turn:
+            token = self._token
+            if token and token.text and token.number == number:
+                if number == self._on_trial:
+                    self._hopeless = number
+                self._token, self._on_trial = None, self._number + 1
+            return number is None or number != self._hopeless
+
+    def all_refused(self) -> bool:
+        """Drop the current token, which was refused; tells whether another one may do."""
+        token = self._token
+        return self.refused(token.number if token else None)
+
+    def worked(self, number: int | None) -> None:
+        """Take note that FCM took a token."""
+        if number is not None and number == self._on_trial:
+            self._on_trial = 0
+
+    def _renewed_by_one(self, token: AccessToken, now: datetime) -> AccessToken:
+        if not self._turn.acquire(blocking=False):
+            return token
+        try:
+            newer = self._ask(now)
+            return self._keep(newer) if newer.text else token
+        except Unavailable:
+            return token
+        finally:
+            self._turn.release()
+
+    def _keep(self, token: AccessToken) -> AccessToken:
+        if token.text is None:
+            self._hopeless = token.number
+        self._token = token
+        return token
+
+    def _ask(self, now: datetime) -> AccessToken:
+        """Fetch a token; whoever calls has the turn."""
+        if self._ask_at and now < self._ask_at:
+            raise Unavailable("Google gave no access token a moment ago")
+        self._ask_at = now + _ASKED_AGAIN_AFTER
+        answer = self._fetch(self._request(now))
+        if isinstance(answer, HttpFailure):
+            log.warning("no access token", detail=answer.detail)
+            raise Unavailable("Google's access tokens cannot be had now")
+        token = _read(answer, self._number + 1, now)
+        self._number += 1
+        if token.text:
+            self._ask_at = None
+        return token
+
+    def _request(self, now: datetime) -> HttpRequest:
+        form = {"grant_type": _GRANT, "assertion": self._account.assertion(now)}
+        return HttpRequest(
+            url=self._url,
+            body=urlencode(form).encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            timeout=_TIMEOUT,
+            connect_timeout=_CONNECT_TIMEOUT,
+        )
+
+
+def _read(answer: HttpResponse, number: int, now: datetime) -> AccessToken:
+    """Read the answer to a request for a token; raises Unavailable where it says neither yes nor no."""
+    told = json_object(answer.body)
+    text = words(told, "access_token")
+    if answer.status == 200 and text.isascii() and text.isprintable() and text:  # noqa: PLR2004 — OK.
+        holds = _holds(told.get("expires_in"))
+        return AccessToken(
+            number=number,
+            text=text,
+            renew_at=now + max(holds - _RENEWED_BEFORE_END, holds / 2),
+            ends_at=now + max(holds - _USED_UNTIL_BEFORE_END, holds / 2),
+        )
+    why = in_short(f"{words(told, 'error')} {words(told, 'error_description')}")
+    log.warning("no access token", status=answer.status, detail=why)
+    if answer.status not in _REFUSED or not told:
+        raise Unavailable("Google's access tokens cannot be had now")
+    until = now + _ASKED_AGAIN_AFTER
+    return AccessToken(number=number, text=None, renew_at=until, ends_at=until)
+
+
+def _holds(seconds: object) -> timedelta:
+    known = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 < seconds <= 86_400  # noqa: PLR2004 — a day.
+    return timedelta(seconds=seconds) if known and isinstance(seconds, int) else _TOKEN_HOLDS
