@@ -47,16 +47,33 @@ def accept(
     idempotency.check_key(idempotency_key)
     request_hash = b"message:" + request_hash
     with unavailable_when_down():
-        the_plan, address = _checked(caller, request, catalog, settings)
-        parameters = {
-            **shared_columns(caller, request, the_plan),
-            **_limits(the_plan),
-            **_own(request, address),
-            "key": idempotency_key,
-            "request_hash": request_hash,
-            "kept": idempotency.KEPT,
-        }
-        return _written(engine, parameters, the_plan, request_hash)
+        the_plan, parameters = prepared(caller, request, catalog, settings)
+        key = {"key": idempotency_key, "request_hash": request_hash, "kept": idempotency.KEPT}
+        return _written(engine, {**parameters, **key}, the_plan, request_hash)
+
+
+def prepared(
+    caller: Caller, request: SendRequest, catalog: Catalog, settings: Settings
+) -> tuple[Plan, dict[str, Any]]:
+    """Work out what `accept.sql` needs, but for the idempotency key; raises what MessageService.send does."""
+    the_plan, address = _checked(caller, request, catalog, settings)
+    return the_plan, {
+        **shared_columns(caller, request, the_plan),
+        **_limits(the_plan),
+        **_own(request, address),
+    }
+
+
+def as_accepted(row: Any, the_plan: Plan) -> Accepted:
+    """Read the row of `accept.sql` of a message that was written."""
+    return Accepted(
+        uuid=row.uuid,
+        status=Status(row.status),
+        priority=the_plan.lane.priority,
+        gateway=the_plan.gateway,
+        reason=row.reason,
+        message=row.id,
+    )
 
 
 def _checked(caller: Caller, request: SendRequest, catalog: Catalog, settings: Settings) -> tuple[Plan, str]:
@@ -70,6 +87,8 @@ def _checked(caller: Caller, request: SendRequest, catalog: Catalog, settings: S
 
 
 def _address(request: SendRequest, settings: Settings) -> tuple[str, Sequence[Fault]]:
+    if request.recipient_address is None:
+        return "", [Fault("recipient_address", "is missing")]
     try:
         return address_of(request, request.recipient_address, settings.phone_region), ()
     except Invalid as exc:
@@ -112,14 +131,7 @@ def _written(
         for _ in range(_TRIES):
             row = run_bare(conn, PACKAGE, "accept", parameters)[0]
             if row.uuid is not None:
-                return Accepted(
-                    uuid=row.uuid,
-                    status=Status(row.status),
-                    priority=the_plan.lane.priority,
-                    gateway=the_plan.gateway,
-                    reason=row.reason,
-                    message=row.id,
-                )
+                return as_accepted(row, the_plan)
             if not row.locked:
                 raise InFlight("a request with this idempotency key is still running")
             if row.known_state is not None:

@@ -13,7 +13,7 @@ from app.domain import device_tokens as tokens
 from app.errors import Fault, Invalid, NotFound
 from app.queue import PACKAGE
 from app.services import paging
-from app.services.field_rules import id_faults, name_faults
+from app.services.field_rules import id_faults, locale_faults, name_faults
 from app.services.views import Page
 
 Platform = Literal["apns", "fcm"]
@@ -176,7 +176,7 @@ def _checked(draft: DeviceDraft, field: str = "token") -> DeviceDraft:
         *name_faults("recipient_type", draft.recipient_type),
         *id_faults("recipient_id", draft.recipient_id),
         *name_faults("app", draft.app),
-        *name_faults("locale", draft.locale),
+        *locale_faults(draft.locale),
     ]
     if draft.last_seen_at is not None and draft.last_seen_at.utcoffset() is None:
         found.append(Fault("last_seen_at", "needs its offset from UTC, as in 2026-01-31T12:00:00Z"))

@@ -53,6 +53,12 @@ def name_faults(field: str, value: str | None) -> Iterator[Fault]:
         yield Fault(field, "contains a line break or another control character; remove it")
 
 
+def locale_faults(value: str | None) -> Iterator[Fault]:
+    """Tell what is wrong with a language tag."""
+    if value is not None and not _LOCALE.fullmatch(value):
+        yield Fault("locale", "must be a language tag, as in de or pt-BR")
+
+
 def id_faults(field: str, value: int | None) -> Iterator[Fault]:
     """Tell what is wrong with a number of the caller's."""
     if value is not None and not 0 <= value <= LARGEST_ID:
@@ -85,8 +91,7 @@ def storable(value: Mapping[str, Any], longest: int) -> str:
 def _name_faults(head: Head) -> Iterator[Fault]:
     for field in ("category", "source_type", "template", "sender", "ip_pool", "gateway"):
         yield from name_faults(field, getattr(head, field))
-    if head.locale is not None and not _LOCALE.fullmatch(head.locale):
-        yield Fault("locale", "must be a language tag, as in de or pt-BR")
+    yield from locale_faults(head.locale)
 
 
 def _content_faults(head: Head, *, wordless: bool) -> Iterator[Fault]:

@@ -7,12 +7,13 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.domain.callers import Caller
-from app.domain.vocabulary import EventType, Status
+from app.domain.vocabulary import Channel, EventType, Status
 from app.services.accepting import accept
 from app.services.batches import batch_rejects_page, batch_view, cancel_batch
 from app.services.bulk import BulkIntake
 from app.services.cancelling import cancel
 from app.services.catalog import Catalog
+from app.services.device_sending import accept_for_devices
 from app.services.reading import get_status, search
 from app.services.reporting import report_event
 from app.services.requests import BulkHead, Filters, Reject, Row, SendRequest
@@ -53,11 +54,13 @@ class MessageService:
     ) -> Accepted:
         """Accept one message, or give the first answer again where the key was used for the same body.
 
+        A push without an address becomes one message for each device in use of its recipient, all or none.
         `request_hash` is any digest of the request; it is compared where the key comes again.
         Raises Invalid with all faults, Forbidden, NoGateway, InFlight while the first request with
         the key runs, KeyReused where the key came with another digest.
         """
-        accepted = accept(
+        by_device = request.channel is Channel.PUSH and request.recipient_address is None
+        accepted = (accept_for_devices if by_device else accept)(
             self._engine,
             self._catalog,
             self._settings,
@@ -66,8 +69,9 @@ class MessageService:
             idempotency_key=idempotency_key,
             request_hash=request_hash,
         )
-        if accepted.status is Status.PENDING and accepted.message is not None:
-            self._wake.accepted(accepted.priority, accepted.message)
+        for each in accepted.messages or (accepted,):
+            if each.status is Status.PENDING and each.message is not None:
+                self._wake.accepted(each.priority, each.message)
         return accepted
 
     def send_bulk(

@@ -55,9 +55,12 @@ class Head:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SendRequest(Head):
-    """One message to one recipient. `data` fills the template in."""
+    """One message to one recipient. `data` fills the template in.
 
-    recipient_address: str
+    A push without an address goes to all devices in use of `recipient_type` and `recipient_id`.
+    """
+
+    recipient_address: str | None = None
     recipient_type: str | None = None
     recipient_id: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)

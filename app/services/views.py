@@ -23,6 +23,8 @@ class Accepted:
     """The answer to a single message: `pending`, or `suppressed` with its reason.
 
     `replayed` tells that it is the first answer given again. `message` is its row, where it is new.
+    Where one request came to several messages, one for each device, `messages` are all of them, and the
+    first that is pending stands for them.
     """
 
     uuid: UUID
@@ -32,6 +34,7 @@ class Accepted:
     reason: str | None = None
     replayed: bool = False
     message: int | None = None
+    messages: tuple["Accepted", ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
