@@ -205,7 +205,8 @@ class Control:
 
     async def _recipients(self, _scope: Scope, _body: bytes) -> Reply:
         told = tellings(self._vendors)
-        return _json({fate: {**asdict(story), "gateways": told[fate]} for fate, story in STORIES.items()})
+        stories = {fate: {**asdict(story), "gateways": told[fate]} for fate, story in STORIES.items()}
+        return _json({fate.value: story for fate, story in stories.items()})
 
     async def _inbound(self, _scope: Scope, body: bytes) -> Reply:
         order = InboundOrder.model_validate_json(body)

@@ -126,6 +126,21 @@ EXPECTED: Mapping[str, Expected] = {
         lacks=frozenset({"sixteen headers"}),
         longest=1_000_000,
     ),
+    "sendgrid": Expected(
+        sender="News <news@example.org>",
+        fates={
+            **_EMAIL,
+            "soft-bounce": "accepted: deferred unreachable, bounced unreachable",
+            # It takes everything, and tells afterwards what it dropped.
+            "suppressed": "accepted: failed recipient",
+            "rejected": "accepted: failed content",
+            "held": "accepted: failed config",
+        },
+        waits=False,  # Its own X-RateLimit-Reset says when.
+        longest=1_000_000,
+        bad_member=("no..body@example.com", "recipient"),
+        proof=frozenset({"x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"}),
+    ),
 }
 
 

@@ -156,12 +156,12 @@ class Stage:
     def about(self, message: Envelope, outcome: Outcome | None = None) -> list[tuple[WebhookRequest, Fact]]:
         """Give what has been told about a message so far, each with the proven request that told it."""
         self.wait_until_all_is_told()
+        answered = outcome.external_id if outcome else None
         return [
             (request, fact)
             for request in list(self.door.taken)
             for fact in self.facts(request)
-            if fact.tag == message.tag
-            or (outcome and fact.external_id and fact.external_id == outcome.external_id)
+            if fact.tag == message.tag or (answered and fact.external_id == answered)
         ]
 
     def facts(self, request: WebhookRequest) -> list[Fact]:

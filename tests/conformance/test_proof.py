@@ -1,7 +1,6 @@
 """Webhooks prove themselves, and what is told cannot be changed on its way."""
 
 from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import orjson
@@ -69,7 +68,7 @@ def test_told_of_another_message_it_is_forged(stage, expected, told):
 
 def test_every_change_of_a_telling_byte_is_seen(stage, expected, told):
     """No body that still says something about our message passes when one of its bytes is another."""
-    message, requests = told
+    _, requests = told
     for request in requests[:1] if expected.whole else ():
         for place in range(0, len(request.body), max(1, len(request.body) // 40)):
             body = bytearray(request.body)
@@ -83,10 +82,7 @@ def test_asked_for_at_another_address_by_get_it_is_forged(stage, told):
     _, requests = told
     for request in requests:
         if request.method == "GET":
-            parts = urlsplit(request.url)
-            assert refuses(
-                stage, replace(request, url=urlunsplit(parts._replace(query=parts.query + "&a=b")))
-            )
+            assert refuses(stage, replace(request, url=f"{request.url}&a=b"))
 
 
 def facts(stage, request):

@@ -1,7 +1,5 @@
 import contextlib
 import queue
-import random
-import socket
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,21 +12,9 @@ import urllib3
 from app.simulator.background import simulating
 from app.simulator.sender import Delivery
 from app.simulator.simulator import Options
+from bench.ports import free_base
 
 TAG = "0192f0c0-0000-7000-8000-000000000001_P3_2"
-
-
-def free_base():
-    """Find a port that is free together with the two after it."""
-    while True:
-        base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in (base, base + 1, base + 2):
-                    stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
 
 
 @dataclass
@@ -68,6 +54,7 @@ class Simulated:
 class Got:
     """A webhook as it arrived."""
 
+    method: str
     path: str
     headers: dict
     body: bytes
@@ -91,9 +78,15 @@ class Receiver:
             disable_nagle_algorithm = True
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
+                self.take(self.rfile.read(int(self.headers["content-length"])))
+
+            def do_GET(self):
+                assert self.headers["content-length"] is None
+                self.take(b"")
+
+            def take(self, body):
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.got.put(Got(self.path, headers, body, self.client_address))
+                receiver.got.put(Got(self.command, self.path, headers, body, self.client_address))
                 try:
                     status = receiver.statuses.get_nowait()
                 except queue.Empty:
