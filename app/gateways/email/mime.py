@@ -1,0 +1,181 @@
+"""A whole mail as RFC 5322 and MIME have it, in ASCII, for gateways that take one.
+
+The standard library makes the parts. The header fields above them are written here: it would break
+long addresses of the web, as in List-Unsubscribe, into encoded words that nobody follows.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from email.header import Header
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Any
+
+from app.gateways.base import Attachment, Envelope
+from app.gateways.email.mail import Mailbox, encoded, mailbox
+
+LONGEST_LINE = 998  # without its CRLF
+GOOD_LENGTH = 76
+MOST_BYTES = 25 * 1024 * 1024
+
+# Everything in ASCII, so that no relay on the way has to change it, and a signature keeps holding.
+_POLICY = SMTP.clone(cte_type="7bit")
+_UNPLAIN = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+_FOLDING_POINT = re.compile(r"(?<=[^ ]) (?=[^ ])")
+_CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
+# These hold other mails or parts, and may not be encoded as an attachment has to be.
+_NESTING = ("multipart/", "message/")
+_LITERALLY_ENCODED = "=?"
+
+
+def mail_of(
+    message: Envelope, *, now: datetime, domain: str, extra: Mapping[str, str] | None = None
+) -> bytes:
+    """Write the mail, in lines that end with CRLF; its Message-ID is our tag at `domain`.
+
+    `extra` are header fields of the gateway's own. The message is one of which `unsendable` and
+    `unwritable` name nothing.
+    """
+    fields = [*_fields(message, now, domain), *(extra or {}).items()]
+    head = b"".join(_field(name, value) for name, value in fields)
+    return head + _content(message).as_bytes()
+
+
+def unwritable(message: Envelope, *, at_most: int = MOST_BYTES) -> str | None:
+    """Name the first thing of a message that cannot be put into a mail; None where all of it can."""
+    return next(_faults(message, at_most), None)
+
+
+def message_id(message: Envelope, domain: str) -> str:
+    """Give the Message-ID: it names the message and the try wherever the mail's own head is shown."""
+    return f"<{message.tag}@{domain}>"
+
+
+def size_of(message: Envelope) -> int:
+    """Tell, roughly and never too low for files, how many bytes the mail will have."""
+    files = sum(_in_base64(len(each.content)) for each in message.attachments)
+    return files + sum(len(body.encode()) for body in (message.text, message.html) if body)
+
+
+def bare(content_id: str) -> str:
+    """Give a content id without its brackets, as a `cid:` address has it."""
+    return content_id.removeprefix("<").removesuffix(">")
+
+
+def _in_base64(size: int) -> int:
+    # Each 57 bytes are a line of 76 characters and its end.
+    return (size + 56) // 57 * 78
+
+
+def _faults(message: Envelope, at_most: int) -> Iterator[str]:
+    for name, value in message.headers.items():
+        if any(len(line) > LONGEST_LINE for line in _field(name, value).split(b"\r\n")):
+            yield f"the length of the header {name}"
+    for attachment in message.attachments:
+        if attachment.content_id and not _CONTENT_ID.fullmatch(bare(attachment.content_id)):
+            yield "an attachment's content id"
+    if size_of(message) > at_most:
+        yield f"more than {at_most // 1024**2} MB"
+
+
+def _fields(message: Envelope, now: datetime, domain: str) -> Iterator[tuple[str, str]]:
+    yield "Date", format_datetime(now.astimezone(UTC))
+    yield "Message-ID", message_id(message, domain)
+    yield "From", _spelled(message.sender)
+    yield "To", message.address
+    if message.reply_to:
+        yield "Reply-To", _spelled(message.reply_to)
+    yield "Subject", _text(message.subject or "")
+    for name, value in message.headers.items():
+        yield name, _text(value)
+
+
+def _spelled(address: str) -> str:
+    found = mailbox(address) or Mailbox(name="", address=address)
+    if _LITERALLY_ENCODED in found.name:
+        return f"{_text(found.name)} <{found.address}>"
+    return found.in_ascii()
+
+
+def _text(value: str) -> str:
+    """Give header text in ASCII; what only looks encoded is encoded, so that it stays as it is."""
+    if _LITERALLY_ENCODED in value:
+        return Header(value, "utf-8", maxlinelen=GOOD_LENGTH).encode(linesep="")
+    return encoded(value)
+
+
+def _field(name: str, value: str) -> bytes:
+    """Write one header field, broken at spaces where its lines would be long."""
+    lines = [f"{name}:"]
+    for word in _FOLDING_POINT.split(value):
+        if lines[-1] == f"{name}:" or len(lines[-1]) + 1 + len(word) <= GOOD_LENGTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f" {word}")
+    return "\r\n".join([*lines, ""]).encode("ascii", "replace")
+
+
+def _content(message: Envelope) -> EmailMessage:
+    mail = EmailMessage(policy=_POLICY)
+    inside, beside = _divided(message)
+    if message.text or not message.html:
+        _write(mail, message.text or "", "plain")
+    if message.html:
+        _add_html(mail, message.html, inside, alone=not message.text)
+    for attachment in beside:
+        mail.add_attachment(attachment.content, **_described(attachment))
+    return mail
+
+
+def _add_html(mail: EmailMessage, html: str, inside: list[Attachment], *, alone: bool) -> None:
+    if alone:
+        _write(mail, html, "html")
+        part = mail
+    else:
+        part = EmailMessage(policy=_POLICY)
+        _write(part, html, "html")
+        del part["MIME-Version"]
+        mail.make_alternative()
+        mail.attach(part)
+    for picture in inside:
+        part.add_related(picture.content, **_described(picture), disposition="inline")
+
+
+def _described(attachment: Attachment) -> dict[str, Any]:
+    maintype, subtype, params = _type_of(attachment.content_type)
+    return {
+        "maintype": maintype,
+        "subtype": subtype,
+        "params": params,
+        "filename": attachment.filename,
+        "cid": f"<{bare(attachment.content_id)}>" if attachment.content_id else None,
+    }
+
+
+def _write(part: EmailMessage, text: str, subtype: str) -> None:
+    # What is no plain text would be changed or refused on the way.
+    encoding = "quoted-printable" if _UNPLAIN.search(text.replace("\r\n", "\n")) else None
+    part.set_content(text, subtype=subtype, cte=encoding)
+
+
+def _divided(message: Envelope) -> tuple[list[Attachment], list[Attachment]]:
+    """Tell what the HTML shows, by its content id, from what goes beside it."""
+    inside = [each for each in message.attachments if each.content_id and message.html]
+    return inside, [each for each in message.attachments if each not in inside]
+
+
+def _type_of(content_type: str) -> tuple[str, str, dict[str, str]]:
+    """Take a content type apart; one that is none, or that may not be encoded, is of bytes."""
+    given = EmailMessage(policy=_POLICY)
+    given["Content-Type"] = content_type
+    read = given["Content-Type"]
+    named = content_type.partition(";")[0].strip().lower()
+    if read.content_type != named or named.startswith(_NESTING):
+        return "application", "octet-stream", {}
+    return (
+        read.maintype,
+        read.subtype,
+        {name: value for name, value in read.params.items() if value.isascii()},
+    )
