@@ -22,6 +22,7 @@ from app.services.upkeep.holding import review_held
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import ensure_partitions
+from app.services.upkeep.spending import fold_spending
 from app.settings import Settings
 
 # Slots are counted from here, so that every scheduler cuts time in the same places.
@@ -89,6 +90,7 @@ def _release_jobs(lanes: Mapping[Priority, Lane]) -> list[Job]:
 def _recording_jobs() -> list[Job]:
     return [
         Job(name="fold batch counts", every=_SECOND, run=_fold_counts),
+        Job(name="fold spending", every=10 * _SECOND, run=fold_spending),
         Job(name="wake batches", every=5 * _SECOND, run=Stalls().wake),
         Job(name="wake inbox", every=5 * _SECOND, run=incoming.wake_inbox),
         Job(name="wake parked", every=10 * _SECOND, run=incoming.wake_parked),

@@ -1,20 +1,24 @@
 """/v1/messages/stats: how deep the lanes are and how the gateways do."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from flask import Response
 
-from app.api.answers import answer
+from app.api.answers import answer, members
 from app.api.calls import Call
 from app.api.models.answers import Gateways, Lanes
+from app.api.models.prices import Costs, CostTable
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Unavailable
-from app.services.stats import GatewayRate, LaneDepth
+from app.services.stats import DayCost, GatewayRate, LaneDepth
 
 log = structlog.get_logger(__name__)
+
+_SHOWN = timedelta(days=30)
 
 resource = Resource("stats", "Figures about lanes and gateways.")
 
@@ -41,6 +45,28 @@ def channels(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signa
     states = _breakers(app)
     rates = app.stats.channels(states or {})
     return answer(200, {"items": [_gateway(rate) for rate in rates], "breakers_known": states is not None})
+
+
+@resource.operation(
+    "GET",
+    "/v1/messages/stats/costs",
+    scope="diagnostics:read",
+    query=Costs,
+    replies={200: Reply("By day, channel, gateway and currency", CostTable)},
+)
+def costs(app: App, call: Call, query: Costs) -> Response:  # noqa: ARG001 - A view's signature.
+    """Tell what sending has cost.
+
+    Counted as gateways accept messages, by the prices of that moment.
+    """
+    today = datetime.now(UTC).date()
+    since, until = query.since or today - _SHOWN, query.until or today + timedelta(days=1)
+    found = app.stats.costs(since, until, channel=query.channel, gateway=query.gateway)
+    return answer(200, {"items": [_cost(cost) for cost in found]})
+
+
+def _cost(cost: DayCost) -> dict[str, object]:
+    return members(cost) | {"amount": f"{cost.amount.normalize():f}"}
 
 
 def _breakers(app: App) -> Mapping[tuple[Channel, str], BreakerState] | None:

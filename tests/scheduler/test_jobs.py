@@ -16,6 +16,7 @@ PACES = {
     "note holds": 10 * SECOND,
     "expire": 10 * SECOND,
     "fold batch counts": SECOND,
+    "fold spending": 10 * SECOND,
     "wake batches": 5 * SECOND,
     "wake inbox": 5 * SECOND,
     "wake parked": 10 * SECOND,
