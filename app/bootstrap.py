@@ -21,13 +21,17 @@ from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
 from app.gateways.base import Gateway, Webhook
 from app.gateways.capabilities import capabilities_of
+from app.gateways.push.fcm.topics import Topics
 from app.gateways.registry import gateways, webhooks
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
 from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
+from app.services.device_check import DeviceCheck
+from app.services.devices import DeviceService
 from app.services.help_desk import HelpDesk
+from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.messages import MessageService
 from app.services.senders import SenderService
@@ -36,6 +40,8 @@ from app.services.sending.tools import Tools
 from app.services.stats import StatsService
 from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
+from app.services.topic_sync import TopicSync
+from app.services.topics import TopicService
 from app.services.webhooks import WebhookService
 from app.settings import Settings
 from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
@@ -139,14 +145,39 @@ class App:
         return StatsService(self.engine, self.catalog, self.settings.lanes)
 
     @cached_property
+    def inbound(self) -> InboundService:
+        return InboundService(self.engine)
+
+    @cached_property
+    def devices(self) -> DeviceService:
+        return DeviceService(self.engine, stale_after=timedelta(days=self.settings.device_stale_days))
+
+    @cached_property
+    def device_check(self) -> DeviceCheck:
+        return DeviceCheck(self.engine, self.gateways, self.transports, _now)
+
+    @cached_property
+    def topics(self) -> TopicService:
+        stale_after = timedelta(days=self.settings.device_stale_days)
+        return TopicService(self.engine, self.topic_sync, stale_after=stale_after)
+
+    @cached_property
+    def topic_sync(self) -> TopicSync:
+        return TopicSync(self.engine, Topics.configured(self.settings), self.transports, _now)
+
+    @cached_property
+    def transports(self) -> ThreadTransports:
+        """Transports for the few requests that are no messages."""
+        return ThreadTransports(concurrency=2)
+
+    @cached_property
     def help_desk(self) -> HelpDesk | None:
         text = self.settings.help_text
         return HelpDesk(self.engine, self.messages, text) if text else None
 
     @cached_property
     def webhooks(self) -> WebhookService:
-        transports = ThreadTransports(concurrency=2)
-        return WebhookService(self.engine, self.webhook_vendors, self.wake, transports, _now)
+        return WebhookService(self.engine, self.webhook_vendors, self.wake, self.transports, _now)
 
     @cached_property
     def tools(self) -> Tools:

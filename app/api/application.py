@@ -10,14 +10,17 @@ from app.api import (
     batches,
     bodies,
     bulk,
+    devices,
     docs,
     health,
+    inbound,
     messages,
     problems,
     senders,
     stats,
     suppressions,
     templates,
+    topics,
     webhooks,
 )
 from app.api.calls import CLIENT, REQUEST_ID, Edge
@@ -39,6 +42,9 @@ RESOURCES = (
     templates.resource,
     suppressions.resource,
     senders.resource,
+    devices.resource,
+    topics.resource,
+    inbound.resource,
     webhooks.resource,
     health.resource,
 )

@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from flask import Response
@@ -15,7 +16,7 @@ from app.api.operations import Reply, Resource
 from app.bootstrap import App
 from app.domain.vocabulary import Status
 from app.services.metrics import observe_accept
-from app.services.views import EventReported, EventView, MessageView, Page
+from app.services.views import Accepted, EventReported, EventView, MessageView, Page
 
 resource = Resource("messages", "Send one message, look how it fares, cancel it, tell what came of it.")
 
@@ -42,7 +43,8 @@ _LOCATION = {"Location": "Where the message can be looked up"}
 def send(app: App, call: Call, body: SendMessage) -> Response:
     """Send one message.
 
-    The answer comes when the message is on disk. P0 needs a scope of its own.
+    The answer comes when the message is on disk. P0 needs a scope of its own. A push without an address
+    becomes one message for each device of the recipient that is in use.
     """
     started = time.perf_counter()
     accepted = app.messages.send(
@@ -52,15 +54,10 @@ def send(app: App, call: Call, body: SendMessage) -> Response:
         request_hash=call.fingerprint,
     )
     observe_accept(accepted.priority, timedelta(seconds=time.perf_counter() - started))
-    path = f"/v1/messages/{accepted.uuid}"
-    content = {
-        "uuid": accepted.uuid,
-        "status": accepted.status,
-        "priority": accepted.priority,
-        "gateway": accepted.gateway,
-        "reason": accepted.reason,
-        "links": {"self": path, "events": f"{path}/events"},
-    }
+    content = _sent(accepted)
+    if accepted.messages:
+        content["messages"] = [_sent(message) for message in accepted.messages]
+    path = content["links"]["self"]
     status = 200 if accepted.status is Status.SUPPRESSED else 202
     return answer(status, content, headers={"Location": path, **replayed(is_replay=accepted.replayed)})
 
@@ -147,6 +144,18 @@ def events(app: App, call: Call, uuid: UUID) -> Response:
 def replayed(*, is_replay: bool) -> dict[str, str]:
     """Give the header that tells of an answer given again."""
     return {"Idempotency-Replayed": "true"} if is_replay else {}
+
+
+def _sent(accepted: Accepted) -> dict[str, Any]:
+    path = f"/v1/messages/{accepted.uuid}"
+    return {
+        "uuid": accepted.uuid,
+        "status": accepted.status,
+        "priority": accepted.priority,
+        "gateway": accepted.gateway,
+        "reason": accepted.reason,
+        "links": {"self": path, "events": f"{path}/events"},
+    }
 
 
 def _message(view: MessageView) -> Response:

@@ -16,6 +16,17 @@ class Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class SentToDevice(Answer):
+    """One of the messages that a push to a recipient's devices became."""
+
+    uuid: UUID
+    status: Status
+    priority: Priority
+    gateway: str | None
+    reason: str | None
+    links: dict[str, str]
+
+
 class Sent(Answer):
     """What became of a request to send one message."""
 
@@ -28,6 +39,8 @@ class Sent(Answer):
     reason: str | None
     """Why it is suppressed."""
     links: dict[str, str]
+    messages: list[SentToDevice] | None = None
+    """All of them, where the request went to a recipient's devices; the first pending one stands above."""
 
 
 class BatchTaken(Answer):

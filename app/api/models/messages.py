@@ -81,8 +81,10 @@ class Shared(Body):
 class SendMessage(Shared):
     """One message to one recipient."""
 
-    recipient_address: Address
-    """An email address, a number as +41791234567, or a device token."""
+    recipient_address: Address | None = None
+    """An email address, a number as +41791234567, a device token, `topic:<name>` or `condition:<expression>`.
+    Only a push may leave it out: it then goes to all devices of the recipient that are in use, or to those
+    of `platform`."""
     recipient_type: Word | None = None
     recipient_id: Id | None = None
     data: Annotated[Plain, Field(default_factory=dict)]
