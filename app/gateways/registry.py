@@ -7,9 +7,17 @@ from app.gateways.email.sendgrid.sending import SendGrid
 from app.gateways.email.sendgrid.webhook import SendGridWebhook
 from app.gateways.email.ses.sending import Ses
 from app.gateways.email.ses.webhook import SesWebhook
+from app.gateways.email.smtp.sending import Smtp
+from app.gateways.email.smtp.webhook import SmtpWebhook
 from app.gateways.push.apns.sending import Apns
 from app.gateways.push.fcm.sending import Fcm
 from app.gateways.push.fcm.webhook import FirebaseWebhook
+from app.gateways.sms.bandwidth.sending import Bandwidth
+from app.gateways.sms.bandwidth.webhook import BandwidthWebhook
+from app.gateways.sms.bird.sending import Bird
+from app.gateways.sms.bird.webhook import BirdWebhook
+from app.gateways.sms.messagebird.sending import MessageBird
+from app.gateways.sms.messagebird.webhook import MessageBirdWebhook
 from app.gateways.twilio.messages import Twilio, TwilioWhatsApp
 from app.gateways.twilio.voice import TwilioVoice
 from app.gateways.twilio.webhook import TwilioWebhook
@@ -19,9 +27,13 @@ _SENDING = (
     Postal,
     Ses,
     SendGrid,
+    Smtp,
     Twilio,
     TwilioWhatsApp,
     TwilioVoice,
+    Bandwidth,
+    MessageBird,
+    Bird,
     Fcm,
     Apns,
 )
@@ -29,7 +41,11 @@ _TELLING = (
     PostalWebhook,
     SesWebhook,
     SendGridWebhook,
+    SmtpWebhook,
     TwilioWebhook,
+    BandwidthWebhook,
+    MessageBirdWebhook,
+    BirdWebhook,
     FirebaseWebhook,
 )
 

@@ -1,6 +1,6 @@
 """Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
 
-from app.simulator.accounts import apns, fcm, postal, sendgrid, ses
+from app.simulator.accounts import apns, bandwidth, bird, fcm, messagebird, postal, sendgrid, ses
 
 HOST = "127.0.0.1"
 # Each has the port after the one before it: what is added goes to the end.
@@ -10,6 +10,9 @@ ACCOUNTS = (
     sendgrid.ACCOUNT,
     fcm.ACCOUNT,
     apns.ACCOUNT,
+    bandwidth.ACCOUNT,
+    messagebird.ACCOUNT,
+    bird.ACCOUNT,
 )
 GATEWAYS = tuple(account.name for account in ACCOUNTS)
 

@@ -99,6 +99,62 @@ _EMAIL: Fates = {
     "throttled": "throttle",
 }
 
+# No text is opened, none is reported as spam, and what was delivered does not come back.
+_TEXT: Fates = {
+    **_BROKEN,
+    "delivered": "accepted: delivered",
+    "open": "accepted: delivered",
+    "click": "accepted: delivered",
+    "unsubscribe": "accepted: delivered",
+    "complaint": "accepted: delivered",
+    "deferred": "accepted: delivered",
+    "soft-bounce": "accepted: bounced unreachable",
+    "bounce": "accepted: bounced recipient",
+    "late-bounce": "accepted: delivered",
+    "suppressed": "accepted: failed, unsubscribed",
+    "rejected": "accepted: failed content",
+    "held": "accepted: failed config",
+    "throttled": "throttle",
+}
+
+# Neither Apple nor Google tells anything: it is the app that reports what came and what was opened.
+_PUSH: Fates = {
+    **_BROKEN,
+    "delivered": "accepted: delivered",
+    "open": "accepted: delivered, opened",
+    "click": "accepted: delivered, opened",
+    "unsubscribe": "accepted: delivered",
+    "complaint": "accepted: delivered",
+    "deferred": "accepted: delivered",
+    "soft-bounce": "accepted: delivered",
+    "bounce": "recipient",
+    "late-bounce": "accepted: delivered",
+    "suppressed": "recipient",
+    "rejected": "content",
+    "held": "config",
+    "throttled": "throttle",
+}
+_REPORT = frozenset({"x-tocsin-signature", "x-tocsin-timestamp"})
+
+# Nobody opens or clicks a text; who unsubscribes answers STOP, which comes by another webhook.
+_TEXT: Fates = {
+    **_BROKEN,
+    "delivered": "accepted: delivered",
+    "open": "accepted: delivered",
+    "click": "accepted: delivered",
+    "unsubscribe": "accepted: delivered",
+    "complaint": "accepted: delivered",
+    "deferred": "accepted: delivered",
+    "soft-bounce": "accepted: bounced unreachable",
+    "bounce": "accepted: bounced recipient",
+    "late-bounce": "accepted: delivered",
+    "suppressed": "accepted: unsubscribed recipient",
+    "rejected": "accepted: failed content",
+    "held": "accepted: failed config",
+    "throttled": "throttle",
+}
+_OUR_NUMBER = "+15550100100"
+
 EXPECTED: Mapping[str, Expected] = {
     "postal": Expected(
         sender="News <news@example.org>",
@@ -140,6 +196,66 @@ EXPECTED: Mapping[str, Expected] = {
         longest=1_000_000,
         bad_member=("no..body@example.com", "recipient"),
         proof=frozenset({"x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"}),
+    ),
+    "bandwidth": Expected(
+        sender="Town Hall <+15550100100>",
+        fates=_TEXT,
+        longest=2_048,
+        proof=frozenset({"authorization"}),
+        whole=False,
+    ),
+    "messagebird": Expected(
+        sender="+15550100100",
+        fates=_TEXT,
+        lacks=frozenset({"media"}),
+        longest=10_000,
+        proof=frozenset({"messagebird-signature-jwt"}),
+    ),
+    "bird": Expected(
+        sender="+15550100100",
+        fates=_TEXT,
+        lacks=frozenset({"media"}),
+        longest=10_000,
+        proof=frozenset({"messagebird-signature", "messagebird-request-timestamp"}),
+    ),
+    "fcm": Expected(
+        sender="Tocsin",
+        fates=_PUSH,
+        waits=False,  # It asks for 30 seconds itself.
+        longest=3_000,  # Of 4,096 bytes with all that is around it.
+        proof=_REPORT,
+    ),
+    "apns": Expected(
+        sender="Tocsin",
+        fates=_PUSH,
+        platform="apns",
+        longest=3_000,
+        proof=_REPORT,
+    ),
+    "bandwidth": Expected(
+        sender=_OUR_NUMBER,
+        fates=_TEXT,
+        longest=2_048,
+        proof=frozenset({"authorization"}),
+        whole=False,  # Its proof is a password, and says nothing about the body.
+    ),
+    "messagebird": Expected(
+        sender=_OUR_NUMBER,
+        fates={
+            **_TEXT,
+            "deferred": "accepted: deferred unreachable, delivered",
+            "soft-bounce": "accepted: deferred unreachable, bounced unreachable",
+        },
+        lacks=frozenset({"media"}),
+        longest=1_600,
+        proof=frozenset({"messagebird-signature-jwt"}),
+    ),
+    "bird": Expected(
+        sender=_OUR_NUMBER,
+        fates=_TEXT,
+        lacks=frozenset({"media"}),
+        longest=1_600,
+        proof=frozenset({"messagebird-signature", "messagebird-request-timestamp"}),
     ),
 }
 

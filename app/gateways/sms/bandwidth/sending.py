@@ -48,6 +48,9 @@ _MEANING_OF_STATUS: dict[int, Meaning] = {
     429: _THROTTLE,
 }
 
+# What Bandwidth itself answers so was not sent. A proxy's page says that it stopped waiting, and no more.
+_WAITED_IN_VAIN = frozenset({502, 504})
+
 # In the order in which they count: what is wrong on our side says nothing about the recipient.
 _MEANING_OF_FIELD: dict[str, Meaning] = {"applicationId": _ACCOUNT, "from": _SENDER, "to": _RECIPIENT}
 
@@ -146,6 +149,8 @@ def _meaning(status: int, answer: dict[str, Any]) -> Meaning:
         return _meaning_of_refusal(answer)
     if status in _MEANING_OF_STATUS:
         return _MEANING_OF_STATUS[status]
+    if status in _WAITED_IN_VAIN and not words(answer, "type"):
+        return _UNKNOWN
     return _TRANSIENT if 400 <= status < 600 else _UNKNOWN  # noqa: PLR2004 — HTTP's own borders.
 
 
