@@ -5,6 +5,9 @@ answer, POST or not, and a message would go out twice. It can do so only if it c
 So bodies are handed over through a callback that cannot rewind: once a body has been taken, libcurl
 has to fail instead. A connection that the server closed while it was idle is found out before that,
 and the request, of which nothing has left, takes a new one.
+
+Over HTTP/2 a server says by REFUSED_STREAM, or by GOAWAY with a lower number, that it has not processed
+a request and never will; gateways that close connections now and then do so as a matter of course.
 """
 
 import os
@@ -24,6 +27,15 @@ LOOPBACK = "localhost,127.0.0.0/8,::1"
 SAFE = frozenset({"GET", "HEAD"})
 DIED = "The connection died before an answer came"
 CUT_SHORT = "The connection ended inside the head of the answer"
+REFUSED = "The server refused the stream before it processed the request"
+
+# How libcurl fails when it wants to send a refused request again and cannot. Where a connection died it
+# has other words, since it says what went wrong first: that holds from this version on.
+_CANNOT_REWIND = "necessary data rewind was not possible"
+_FIRST_THAT_TELLS = 0x081700  # 8.23.0
+_TELLS_REFUSALS = pycurl.version_info()[2] >= _FIRST_THAT_TELLS
+# A refused request is started again, but not longer than this after it was first.
+_AGAIN_WITHIN = timedelta(milliseconds=500)
 
 
 class Handle:
@@ -42,6 +54,7 @@ class Handle:
         "_taken",
         "_timeouts",
         "_url",
+        "again",
         "curl",
         "unsent",
     )
@@ -50,6 +63,7 @@ class Handle:
         self.curl = curl = new_curl(ca_file)
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         self.unsent = False
+        self.again = False
         self._sockets = sockets
         self._url = ""
         self._form: tuple[str, bool, bool, bool] | None = None
@@ -113,6 +127,35 @@ class Handle:
         self._form = None
         self.unsent = False
 
+    def was_refused(self, code: int, text: str) -> bool:
+        """Tell whether an HTTP/2 server has said that it did not process the request.
+
+        Over HTTP/1.1 a connection that died fails alike. Where nobody has seen what this one speaks,
+        libcurl has made it for this request, and sends on those again only what was refused.
+        """
+        if not (_TELLS_REFUSALS and code == pycurl.E_SEND_FAIL_REWIND and text == _CANNOT_REWIND):
+            return False
+        _, _, http2, tls = self._form or ("", False, False, True)
+        return http2 and (
+            not tls
+            or self.curl.getinfo(pycurl.NUM_CONNECTS) > 0
+            or self._sockets.speaks_http2(self.curl.getinfo(pycurl.LOCAL_PORT))
+        )
+
+    def may_start_again(self) -> bool:
+        """Tell whether a refused request may be started once more, so soon that nothing has changed."""
+        return not self.again and self._elapsed() < _AGAIN_WITHIN
+
+    def start_again(self) -> None:
+        """Make a refused request ready for another connection, within what is left of its time."""
+        if self._timeouts is not None:
+            self.curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(self._timeouts[0] - self._elapsed()))
+            self._timeouts = None
+        self.again = True
+        self._taken = 0
+        self._head.clear()
+        self._chunks.clear()
+
     def _take(self, size: int) -> bytes:
         chunk = self._body[self._taken : self._taken + size]
         self._taken += len(chunk)
@@ -121,7 +164,11 @@ class Handle:
     def finish(self) -> HttpResponse | HttpFailure:
         """Read the answer off the handle, while it still knows its connection."""
         curl = self.curl
-        self._sockets.kept(curl.getinfo(pycurl.LOCAL_PORT), curl.getinfo(pycurl.ACTIVESOCKET))
+        self._sockets.kept(
+            curl.getinfo(pycurl.LOCAL_PORT),
+            curl.getinfo(pycurl.ACTIVESOCKET),
+            http2=curl.getinfo(pycurl.INFO_HTTP_VERSION) == pycurl.CURL_HTTP_VERSION_2_0,
+        )
         headers = _read_headers(self._head)
         if headers is None:
             return self.fail(pycurl.E_PARTIAL_FILE, CUT_SHORT)
@@ -134,6 +181,8 @@ class Handle:
 
     def fail(self, code: int, text: str) -> HttpFailure:
         """Tell what libcurl says about the exchange that failed."""
+        if self.was_refused(code, text):
+            return HttpFailure(written=False, detail=REFUSED, elapsed=self._elapsed())
         return HttpFailure(
             written=self._written(),
             detail=DIED if code == pycurl.E_SEND_FAIL_REWIND else text,
@@ -152,6 +201,7 @@ class Handle:
     def forget(self) -> None:
         """Drop what belongs to the exchange."""
         self.unsent = False
+        self.again = False
         self._body = b""
         self._taken = 0
         self._head.clear()

@@ -148,7 +148,7 @@ class Transport:
             for curl, code, text in failed:
                 if self._relays.owns(curl):
                     self._relays.failed(curl, code, text)
-                elif not self._begin_anew(curl):
+                elif not self._begin_anew(curl, code, text):
                     finished.append(self._fail(curl, code, text))
         return finished + self._relays.perform()
 
@@ -164,12 +164,15 @@ class Transport:
         self._release(curl)
         return tag, result
 
-    def _begin_anew(self, curl: pycurl.Curl) -> bool:
-        """Let a request that met a closed connection, and was not written, take a new one."""
+    def _begin_anew(self, curl: pycurl.Curl, code: int, text: str) -> bool:
+        """Let a request that met a closed connection, or was refused unread, take another one."""
         handle, _ = self._in_flight[curl]
-        if not handle.unsent:
+        if handle.unsent:
+            handle.take_new_connection()
+        elif handle.was_refused(code, text) and handle.may_start_again():
+            handle.start_again()
+        else:
             return False
-        handle.take_new_connection()
         self._multi.remove_handle(curl)
         self._multi.add_handle(curl)
         return True

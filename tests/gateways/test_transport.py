@@ -1,3 +1,4 @@
+import contextlib
 import datetime as dt
 import gzip
 import itertools
@@ -1005,13 +1006,8 @@ def second_time(act):
 
 @pytest.mark.parametrize(
     "act",
-    [
-        refuse_stream,
-        lambda send, stream: go_away(send, stream - 2) or "close",
-        lambda send, stream: go_away(send, stream) or "close",
-        lambda _send, _stream: "close",
-    ],
-    ids=["refused", "gone away before", "gone away after", "closed"],
+    [lambda send, stream: go_away(send, stream) or "close", lambda _send, _stream: "close"],
+    ids=["gone away after", "closed"],
 )
 def test_an_http2_request_is_not_sent_again_either(serve, transport, act):
     talk = Http2Server(second_time(act))
@@ -1021,6 +1017,112 @@ def test_an_http2_request_is_not_sent_again_either(serve, transport, act):
     assert isinstance(result, HttpFailure)
     assert result.written
     assert len(talk.taken) == 2
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_stream_that_the_server_refused_takes_another_connection(serve, transport, number):
+    def react(send, stream, taken):
+        return (refuse_stream if taken == number else accept_stream)(send, stream)
+
+    talk = Http2Server(react)
+    server = serve(talk)
+    for _ in range(number):
+        assert transport.fetch(post(server.url, b"body", http2=True)).status == 200
+    assert (len(talk.taken), server.connections) == (number + 1, 2)
+
+
+def test_what_a_server_that_goes_away_has_not_taken_goes_to_another_connection(serve, transport):
+    talk = Http2Server(second_time(lambda send, stream: go_away(send, stream - 2)))
+    server = serve(talk)
+    for _ in range(2):
+        assert transport.fetch(post(server.url, http2=True)).status == 200
+    assert (len(talk.taken), server.connections) == (3, 2)
+
+
+def test_a_server_that_refuses_again_and_again_has_not_taken_the_request(serve, transport):
+    talk = Http2Server(lambda send, stream, _: refuse_stream(send, stream))
+    result = transport.fetch(post(serve(talk).url, http2=True))
+    assert isinstance(result, HttpFailure)
+    assert not result.written
+    assert len(talk.taken) == 2
+
+
+def test_a_refused_request_has_only_what_is_left_of_its_time(serve, transport):
+    talk = Http2Server(lambda send, stream, taken: refuse_stream(send, stream) if taken == 1 else None)
+    result = transport.fetch(post(serve(talk).url, http2=True, timeout=timedelta(milliseconds=300)))
+    assert (result.written, result.timed_out) == (True, True)
+    assert result.elapsed < timedelta(milliseconds=600)
+
+
+class Crowd(Http2Server):
+    """Answers the first request, waits for eight more, then ends all of them in some way."""
+
+    def __init__(self, end):
+        super().__init__(self.take)
+        self.end = end
+
+    def take(self, send, stream, number):
+        if number == 9:
+            return self.end(send, stream) or "close"
+        return accept_stream(send, stream) if number in {1, *range(10, 30)} else None
+
+
+@pytest.fixture(params=[False, True], ids=["cleartext", "tls"])
+def serve_http2(serve, certificate, request):
+    """Starts a server of HTTP/2, as `serve` does; with every test it does so once without TLS, once with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    context.set_alpn_protocols(["h2"])
+    options = {"wrap": lambda sock: context.wrap_socket(sock, server_side=True), "scheme": "https"}
+    return lambda talk: serve(talk, **(options if request.param else {}))
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("end", [lambda *_: None, go_away], ids=["silently", "having taken all"])
+def test_nothing_that_was_on_a_connection_that_died_counts_as_refused(serve_http2, trusting, reset, end):
+    talk = Crowd(end)
+
+    def talk_and_end(connection):
+        talk(connection)
+        if reset:
+            connection.cut()
+        else:
+            connection.sock.shutdown(socket.SHUT_WR)
+            connection.wait_for_the_end()
+
+    server = serve_http2(talk_and_end)
+    assert trusting.fetch(post(server.url, http2=True)).status == 200
+    results = all_of(trusting, [post(server.url, http2=True)] * 8)
+    assert {result.written for result in results.values()} == {True}
+    assert (len(talk.taken), server.connections) == (9, 1)
+
+
+def test_of_many_on_a_connection_those_that_were_not_taken_go_to_another(serve_http2, trusting):
+    talk = Crowd(lambda send, _stream: go_away(send, 1))
+
+    def talk_and_wait(connection):
+        talk(connection)
+        connection.wait_for_the_end()
+
+    server = serve_http2(talk_and_wait)
+    assert trusting.fetch(post(server.url, http2=True)).status == 200
+    results = all_of(trusting, [post(server.url, http2=True)] * 8)
+    assert {result.status for result in results.values()} == {200}
+    assert (len(talk.taken), server.connections) == (17, 2)
+
+
+def test_a_connection_that_turned_out_to_speak_http1_refuses_nothing(serve_tls, trusting):
+    def talk(connection):
+        connection.read()
+        connection.send(OK)
+        connection.read()
+        with contextlib.suppress(OSError):
+            connection.sock.unwrap()
+
+    server = serve_tls(talk)
+    assert trusting.fetch(post(server.url, http2=True)).status == 200
+    assert trusting.fetch(post(server.url, http2=True)).written
+    assert len(server.requests) == 2
 
 
 def test_after_a_server_went_away_the_next_request_takes_a_new_connection(serve, transport):
