@@ -84,6 +84,12 @@ def test_a_service_may_be_told_which_number_to_use(twilio, text):
     assert (form["From"], form["MessagingServiceSid"]) == (["+15017122661"], [SERVICE])
 
 
+def test_the_service_that_is_named_takes_the_place_of_the_senders(twilio, text):
+    other = SERVICE.replace("MG0", "MG1")
+    form = form_of(twilio.build([text({"messaging_service": other}, sender=SERVICE)], NOW))
+    assert form["MessagingServiceSid"] == [other]
+
+
 @pytest.mark.parametrize("sender", ["+15017122661", "70123", "TOWNHALL", "MGM Resorts"])
 def test_numbers_short_codes_and_names_are_senders(twilio, text, sender):
     form = form_of(twilio.build([text(sender=sender)], NOW))
