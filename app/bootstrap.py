@@ -34,6 +34,7 @@ from app.services.help_desk import HelpDesk
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.messages import MessageService
+from app.services.prices import PriceService
 from app.services.senders import SenderService
 from app.services.sending.content import Contents
 from app.services.sending.tools import Tools
@@ -139,6 +140,10 @@ class App:
     @cached_property
     def senders(self) -> SenderService:
         return SenderService(self.engine, self.catalog, phone_region=self.settings.phone_region)
+
+    @cached_property
+    def prices(self) -> PriceService:
+        return PriceService(self.engine, self.catalog)
 
     @cached_property
     def stats(self) -> StatsService:

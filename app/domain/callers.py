@@ -30,6 +30,7 @@ SCOPES = {
     "senders:write": "write sender identities",
     "devices:read": "read devices and topics",
     "devices:write": "register devices, write topics and who follows them",
+    "prices:write": "write what gateways ask for sending",
     "limits:write": "write rate limits",
     "emergency:use": "stop and resume sending, switch providers",
     "diagnostics:read": "read diagnostics and statistics",
