@@ -35,7 +35,7 @@ def run(size: Size) -> Result:
                 _fail(whole, mode, result)
         # What was tried in vain waits two minutes for its next round.
         until(lambda: open_messages(database) == 0, "all has come to rest", within=400)
-        until(lambda: whole.gateways.told()["pending"] == 0, "webhooks are told", within=120)
+        until(lambda: whole.gateways.told()["pending"] == 0, "webhooks are told", within=600)
         until(lambda: not _unread(database), "webhooks are read", within=60)
         account(database, whole.gateways, sent.uuids).report(result)
     return result

@@ -9,7 +9,7 @@ import structlog
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import webhook_inbox
-from app.errors import ProofUnavailable
+from app.errors import Forged, ProofUnavailable, Refused
 from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookRequest
 from app.queue import PACKAGE
 from app.services.metrics import count_facts
@@ -23,9 +23,11 @@ log = structlog.get_logger(__name__)
 AT_A_TIME = 200
 # A request that could not be processed so often is put aside for people to look at.
 MOST_TRIES = 10
-# What one request can do to its processing, a vendor's surprise in the body included.
+# What one request can do to its processing, a vendor's surprise in the body included; and what was proven
+# when it came may name a topic or an address that the settings of today do not know.
 _UNPROCESSABLE = (
-    ProofUnavailable,
+    Forged,
+    Refused,
     sa.exc.DBAPIError,
     ValueError,
     LookupError,

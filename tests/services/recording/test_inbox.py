@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from app.db.tables import inbound_messages, webhook_inbox
 from app.domain.facts import Fact, Inbound, InboundKind, Tag
 from app.domain.vocabulary import Channel, EventType, OutcomeClass, Priority
+from app.errors import Forged, NotFound, ProofUnavailable
 from app.services.recording import inbox
 
 
@@ -130,7 +131,17 @@ def test_more_than_fit_at_once_are_all_processed(telling, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("x"), KeyError("x"), TypeError("x"), AttributeError("x"), IndexError("x")]
+    "error",
+    [
+        ValueError("x"),
+        KeyError("x"),
+        TypeError("x"),
+        AttributeError("x"),
+        IndexError("x"),
+        Forged("topic"),
+        ProofUnavailable("key"),
+        NotFound("x"),
+    ],
 )
 def test_a_bad_request_does_not_keep_the_others_back(telling, vendor, error):
     vendor.breaks[b"evil"] = error
