@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from app.simulator.recipients import fates_of
@@ -55,9 +57,12 @@ def expected(gateway) -> Expected:
 
 
 @pytest.fixture
-def write(gateway, expected):
+def write(theatre, gateway, expected):
     """Give a function that makes a message for the gateway, to an address with the fate named."""
     channel = _FOUND[gateway].channel
+    # What a gateway fetches before its first message is there before anything breaks.
+    for each in (theatre.gateways, theatre.impatient):
+        each[gateway].build([expected.message(channel, "delivered")], datetime.now(UTC))
 
     def write(fate="delivered", number=0, **changes):
         return expected.message(channel, fate, number, **changes)

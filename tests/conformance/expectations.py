@@ -136,25 +136,6 @@ _PUSH: Fates = {
 }
 _REPORT = frozenset({"x-tocsin-signature", "x-tocsin-timestamp"})
 
-# Nobody opens or clicks a text; who unsubscribes answers STOP, which comes by another webhook.
-_TEXT: Fates = {
-    **_BROKEN,
-    "delivered": "accepted: delivered",
-    "open": "accepted: delivered",
-    "click": "accepted: delivered",
-    "unsubscribe": "accepted: delivered",
-    "complaint": "accepted: delivered",
-    "deferred": "accepted: delivered",
-    "soft-bounce": "accepted: bounced unreachable",
-    "bounce": "accepted: bounced recipient",
-    "late-bounce": "accepted: delivered",
-    "suppressed": "accepted: unsubscribed recipient",
-    "rejected": "accepted: failed content",
-    "held": "accepted: failed config",
-    "throttled": "throttle",
-}
-_OUR_NUMBER = "+15550100100"
-
 EXPECTED: Mapping[str, Expected] = {
     "postal": Expected(
         sender="News <news@example.org>",
@@ -202,7 +183,7 @@ EXPECTED: Mapping[str, Expected] = {
         fates=_TEXT,
         longest=2_048,
         proof=frozenset({"authorization"}),
-        whole=False,
+        whole=False,  # Its proof is a password, and says nothing about the body.
     ),
     "messagebird": Expected(
         sender="+15550100100",
@@ -231,31 +212,6 @@ EXPECTED: Mapping[str, Expected] = {
         platform="apns",
         longest=3_000,
         proof=_REPORT,
-    ),
-    "bandwidth": Expected(
-        sender=_OUR_NUMBER,
-        fates=_TEXT,
-        longest=2_048,
-        proof=frozenset({"authorization"}),
-        whole=False,  # Its proof is a password, and says nothing about the body.
-    ),
-    "messagebird": Expected(
-        sender=_OUR_NUMBER,
-        fates={
-            **_TEXT,
-            "deferred": "accepted: deferred unreachable, delivered",
-            "soft-bounce": "accepted: deferred unreachable, bounced unreachable",
-        },
-        lacks=frozenset({"media"}),
-        longest=1_600,
-        proof=frozenset({"messagebird-signature-jwt"}),
-    ),
-    "bird": Expected(
-        sender=_OUR_NUMBER,
-        fates=_TEXT,
-        lacks=frozenset({"media"}),
-        longest=1_600,
-        proof=frozenset({"messagebird-signature", "messagebird-request-timestamp"}),
     ),
 }
 
