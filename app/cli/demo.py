@@ -110,7 +110,7 @@ def _books(show: Show) -> Books:
     return Books(
         scenario=show.scenario,
         played=show.played,
-        primary=found.primary,
+        primaries=found.primaries,
         messages=list(found.api.pages("/v1/messages", **show.scenario.source)),
         acceptances=list(found.simulator.lines("/_simulator/accepted")),
         accepted_at={batch: _accepted_at(found.api, batch) for batch in show.played.batches.values()},

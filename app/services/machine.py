@@ -1,6 +1,7 @@
 """What `tocsin up` prepares for the person at this machine: a client, a key, and someone to send as."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,14 @@ _IDENTITIES = {
     MessageType.TRANSACTIONAL: ("hello", "Hello"),
 }
 
+# One for each other channel, good for all kinds.
+_OF_CHANNELS = {
+    Channel.SMS: "+15550100100",
+    Channel.WHATSAPP: "+15550100200",
+    Channel.VOICE: "+15550100300",
+    Channel.PUSH: "app",
+}
+
 
 def machine_key(engine: sa.Engine, data_dir: Path) -> str:
     """Give this machine's own key, with all scopes; it is kept in a file that only its owner reads.
@@ -48,28 +57,39 @@ def machine_key(engine: sa.Engine, data_dir: Path) -> str:
 
 
 def seed_senders(engine: sa.Engine) -> bool:
-    """Make a default sender for each type of email where there is none at all; tells whether it did.
+    """Make default senders on every channel that has none at all; tells whether it did.
 
-    Meant for the simulator only: the addresses are of a domain that reaches nobody.
+    Meant for the simulator only: the addresses are of a domain, and numbers, that reach nobody.
     """
     with unavailable_when_down(), engine.begin() as conn:
-        if conn.scalar(sa.select(sa.exists().where(senders.c.channel == Channel.EMAIL))):
+        known = set(conn.scalars(sa.select(senders.c.channel).distinct()))
+        rows = [row for row in _identities() if row["channel"] not in known]
+        if not rows:
             return False
-        rows = [_identity(message_type, *named) for message_type, named in _IDENTITIES.items()]
         conn.execute(postgresql.insert(senders).on_conflict_do_nothing(), rows)
         record(conn, _WHO, "sender.seed", "senders", after={"slugs": [row["slug"] for row in rows]})
     return True
 
 
-def _identity(message_type: MessageType, slug: str, name: str) -> dict[str, object]:
-    return {
-        "slug": slug,
-        "channel": Channel.EMAIL.value,
-        "address": f"{slug}@example.com",
-        "name": name,
-        "domain": "example.com",
-        "default_for": [message_type.value],
-    }
+def _identities() -> Iterator[dict[str, object]]:
+    for message_type, (slug, name) in _IDENTITIES.items():
+        yield {
+            "slug": slug,
+            "channel": Channel.EMAIL.value,
+            "address": f"{slug}@example.com",
+            "name": name,
+            "domain": "example.com",
+            "default_for": [message_type.value],
+        }
+    for channel, address in _OF_CHANNELS.items():
+        yield {
+            "slug": channel.value,
+            "channel": channel.value,
+            "address": address,
+            "name": "",
+            "domain": None,
+            "default_for": [message_type.value for message_type in MessageType],
+        }
 
 
 def _is_good(conn: sa.Connection, key: str) -> bool:

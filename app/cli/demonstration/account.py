@@ -11,7 +11,7 @@ from typing import Any
 
 from app.cli.demonstration.play import Played
 from app.cli.demonstration.scenario import Scenario
-from app.domain.vocabulary import Priority, Status
+from app.domain.vocabulary import Channel, Status
 
 Message = Mapping[str, Any]
 Acceptance = Mapping[str, Any]
@@ -39,9 +39,9 @@ class Promise:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One priority: recipients sent to, its messages by status, seconds from acceptance to gateway."""
+    """One audience: recipients sent to, its messages by status, seconds from acceptance to gateway."""
 
-    priority: Priority
+    audience: str
     recipients: int
     statuses: Mapping[str, int]
     latency: Mapping[str, float]
@@ -49,8 +49,9 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failover:
-    """How the outage went: seconds until the second gateway took over, and until the first was used again."""
+    """How a channel's outage went: seconds until another gateway took over, and until the first was back."""
 
+    channel: Channel
     primary: str
     through: Mapping[str, int]
     took_over_after: float | None
@@ -62,7 +63,7 @@ class Account:
     """Everything the demonstration has to say at its end."""
 
     rows: tuple[Row, ...]
-    failover: Failover
+    failovers: tuple[Failover, ...]
     marked_duplicates: int
     unmarked_duplicates: int
     waiting_until: datetime | None
@@ -80,7 +81,7 @@ class Books:
 
     scenario: Scenario
     played: Played
-    primary: str
+    primaries: Mapping[Channel, str]
     messages: Sequence[Message]
     acceptances: Sequence[Acceptance]
     accepted_at: Mapping[str, datetime]
@@ -104,7 +105,7 @@ def settle_up(books: Books) -> Account:
     unmarked = [message for message in doubled if not message["possible_duplicate"]]
     return Account(
         rows=tuple(_rows(books)),
-        failover=_failover(books),
+        failovers=tuple(_failover(books, *each) for each in books.primaries.items()),
         marked_duplicates=len(doubled) - len(unmarked),
         unmarked_duplicates=len(unmarked),
         waiting_until=max(_retries(books), default=None),
@@ -130,11 +131,18 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def _rows(books: Books) -> Iterator[Row]:
-    for priority in Priority:
-        messages = [message for message in books.messages if message["priority"] == priority]
+    for crowd in books.scenario.crowds:
+        addresses = {person.address for person in crowd.people}
+        messages = [
+            message
+            for message in books.messages
+            if message["priority"] == crowd.audience.priority
+            and message["channel"] == crowd.audience.channel
+            and message["recipient_address"] in addresses
+        ]
         yield Row(
-            priority=priority,
-            recipients=len(books.scenario.people[priority]),
+            audience=crowd.audience.name,
+            recipients=len(crowd.people),
             statuses=dict(Counter(message["status"] for message in messages)),
             latency=percentiles(list(_latencies(books, messages))),
         )
@@ -147,14 +155,15 @@ def _latencies(books: Books, messages: Iterable[Message]) -> Iterator[float]:
             yield (_time(message["sent_at"]) - accepted).total_seconds()
 
 
-def _failover(books: Books) -> Failover:
-    known = {message["uuid"] for message in books.messages}
+def _failover(books: Books, channel: Channel, first: str) -> Failover:
+    known = {message["uuid"] for message in books.messages if message["channel"] == channel}
     of_run = [entry for entry in books.acceptances if entry["uuid"] in known]
     began, ended = books.played.outage_began, books.played.outage_ended
-    others = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] != books.primary)
-    primary = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] == books.primary)
+    others = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] != first)
+    primary = (_time(entry["received_at"]) for entry in of_run if entry["gateway"] == first)
     return Failover(
-        primary=books.primary,
+        channel=channel,
+        primary=first,
         through=dict(Counter(entry["gateway"] for entry in of_run)),
         took_over_after=_first_after(others, began),
         back_after=_first_after(primary, ended),
@@ -168,14 +177,12 @@ def _first_after(times: Iterable[datetime], since: datetime | None) -> float | N
 
 
 def _everybody_has_a_message(books: Books) -> Promise:
-    sent_to = Counter(
-        person.address.lower() for people in books.scenario.people.values() for person in people
-    )
+    sent_to = Counter(person.address.lower() for person in books.scenario.people)
     known = Counter(message["recipient_address"].lower() for message in books.messages)
     wrong = [address for address in sent_to | known if sent_to[address] != known[address]]
     return _promise(
         "every recipient has exactly one message",
-        f"{len(sent_to):,} recipients, {len(books.messages):,} messages",
+        f"{sent_to.total():,} recipients, {len(books.messages):,} messages",
         wrong,
     )
 
@@ -221,7 +228,7 @@ def _nothing_is_lost(books: Books) -> Promise:
 
 def _nothing_is_doubled(books: Books, doubled: Sequence[Message], unmarked: Sequence[Message]) -> Promise:
     known = {message["uuid"] for message in books.messages}
-    addresses = {person.address.lower() for people in books.scenario.people.values() for person in people}
+    addresses = {person.address.lower() for person in books.scenario.people}
     strange = [
         f"{entry['address']} got {entry['tag']}"
         for entry in books.acceptances
@@ -235,7 +242,7 @@ def _nothing_is_doubled(books: Books, doubled: Sequence[Message], unmarked: Sequ
 
 
 def _nobody_suppressed_was_contacted(books: Books) -> Promise:
-    blocked = {address.lower() for address in books.scenario.blocked}
+    blocked = {address.lower() for _, address in books.scenario.blocked}
     contacted = [entry["address"] for entry in books.acceptances if entry["address"].lower() in blocked]
     others = [
         _name(message)

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,7 +94,7 @@ def on_terminal(*, for_programs: bool) -> Display:
 def _lanes(snapshot: Snapshot) -> Table:
     table = Table("lane", "due", "in flight", "oldest", *_SHOWN, box=SIMPLE_HEAD, pad_edge=False)
     for lane in snapshot.lanes:
-        counts = snapshot.counts.get(Priority(lane["priority"]), {})
+        counts = _of_lane(snapshot, Priority(lane["priority"]))
         oldest = lane["oldest_age_seconds"]
         table.add_row(
             cell(f"{lane['priority']} {lane['name']}"),
@@ -104,6 +104,14 @@ def _lanes(snapshot: Snapshot) -> Table:
             *(cell(f"{counts.get(status, 0):,}") for status in _SHOWN),
         )
     return table
+
+
+def _of_lane(snapshot: Snapshot, priority: Priority) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for name, of_audience in snapshot.counts.items():
+        if name.startswith(priority):
+            counts.update({status: of_audience.get(status, 0) for status in _SHOWN})
+    return counts
 
 
 def _more(lane: Mapping[str, Any], name: str) -> str:
@@ -129,7 +137,7 @@ def _in_a_line(snapshot: Snapshot) -> str:
     if not snapshot.answers:
         return "the API does not answer at the moment"
     parts = []
-    for priority, counts in sorted(snapshot.counts.items()):
+    for name, counts in sorted(snapshot.counts.items()):
         shown = ", ".join(f"{counts[status]} {status}" for status in _SHOWN if counts.get(status))
-        parts.append(f"{priority}: {shown or 'nothing yet'}")
+        parts.append(f"{name}: {shown or 'nothing yet'}")
     return "; ".join(parts)

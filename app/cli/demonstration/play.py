@@ -12,13 +12,14 @@ from uuid import uuid4
 import orjson
 
 from app.cli.demonstration import texts
-from app.cli.demonstration.scenario import Scenario, rows
+from app.cli.demonstration.scenario import Audience, Crowd, Scenario, rows
 from app.cli.demonstration.system import Report, System
-from app.domain.vocabulary import MessageType, Priority
+from app.domain.vocabulary import Channel
 
 _BULK = "/v1/messages/bulk"
 _SINGLE = "/v1/messages"
 _NOT_FOUND = 404
+CODES = "P4 email"
 # So many codes are asked for once more with the same key, as a client does that heard no answer.
 _EVERY = 10
 
@@ -27,7 +28,8 @@ _EVERY = 10
 class Played:
     """What was accepted, as the API answered, and when the primary gateway was gone."""
 
-    batches: dict[Priority, str] = field(default_factory=dict)
+    batches: dict[str, str] = field(default_factory=dict)
+    """audience → batch"""
     codes: dict[str, str] = field(default_factory=dict)
     """uuid → address"""
     repeated: int = 0
@@ -55,7 +57,8 @@ class Show:
             if api.call("GET", f"/v1/templates/email/{template['slug']}").status == _NOT_FOUND:
                 api.write("POST", "/v1/templates", template)
         lines = [
-            orjson.dumps({"channel": "email", "address": address, "reason": "manual"}) for address in blocked
+            orjson.dumps({"channel": channel, "address": address, "reason": "manual"})
+            for channel, address in blocked
         ]
         headers = {"Content-Type": "application/x-ndjson"}
         response = api.call("POST", "/v1/suppressions/import?why=demo", b"\n".join(lines), headers=headers)
@@ -68,11 +71,11 @@ class Show:
         pace = self.scenario.pace
         acts: list[tuple[timedelta, Callable[[], None]]] = [
             (timedelta(0), self._ask_for_codes),
-            (pace.newsletter, lambda: self._upload(MessageType.NEWSLETTER, texts.NEWSLETTER)),
-            (pace.alerts, lambda: self._upload(MessageType.ALERT, texts.ALERT)),
-            (pace.campaign, lambda: self._upload(MessageType.CAMPAIGN, texts.CAMPAIGN)),
-            (pace.outage, self._break_primary),
-            (pace.emergency, lambda: self._upload(MessageType.EMERGENCY, texts.EMERGENCY)),
+            (pace.newsletter, lambda: self._upload("P2 email")),
+            (pace.alerts, lambda: self._upload("P1 email", "P1 sms", "P4 whatsapp")),
+            (pace.campaign, lambda: self._upload("P3 email", "P3 push fcm", "P3 push apns")),
+            (pace.outage, self._break_primaries),
+            (pace.emergency, lambda: self._upload("P0 email", "P0 voice")),
         ]
         return [pool.submit(self._at, after, act) for after, act in acts]
 
@@ -83,21 +86,22 @@ class Show:
     def _wait_until(self, after: timedelta) -> None:
         time.sleep(max(0.0, self._began + after.total_seconds() - time.monotonic()))
 
-    def _upload(self, message_type: MessageType, what: dict[str, Any]) -> None:
-        audience = self.scenario.audiences[message_type.priority]
-        people = self.scenario.people[message_type.priority]
-        head = {**self._shared(message_type), **what}
+    def _upload(self, *names: str) -> None:
+        for name in names:
+            self._upload_one(self.scenario.crowd(name))
+
+    def _upload_one(self, crowd: Crowd) -> None:
+        audience = crowd.audience
+        head = {**self._shared(audience), **texts.WORDS[audience.name]}
         began = time.monotonic()
-        answer = self.system.api.upload(_BULK, head, rows(audience, people), key=str(uuid4()))
+        answer = self.system.api.upload(_BULK, head, rows(audience, crowd.people), key=str(uuid4()))
         with self._lock:
-            self.played.batches[audience.priority] = answer["batch"]
+            self.played.batches[audience.name] = answer["batch"]
         took = time.monotonic() - began
-        self._report(
-            f"{audience.priority} {message_type}: {answer['received']:,} recipients accepted in {took:.1f} s"
-        )
+        self._report(f"{audience.name}: {answer['received']:,} recipients accepted in {took:.1f} s")
 
     def _ask_for_codes(self) -> None:
-        people = self.scenario.people[Priority.P4]
+        people = self.scenario.crowd(CODES).people
         pause = self.scenario.pace.codes_last / len(people)
         self._report(f"P4 one-time codes: {len(people)} of them, one after the other")
         for number, person in enumerate(people):
@@ -106,7 +110,7 @@ class Show:
 
     def _ask_for_code(self, number: int, address: str) -> None:
         message = {
-            **self._shared(MessageType.TRANSACTIONAL),
+            **self._shared(self.scenario.crowd(CODES).audience),
             "recipient_address": address,
             "subject": "Your code",
             "body_text": f"Your code is {number * 7919 % 1_000_000:06}. It is good for ten minutes.",
@@ -119,21 +123,28 @@ class Show:
             self.played.repeated += 1
             self.played.repeated_wrongly += not (is_replay and again["uuid"] == answer["uuid"])
 
-    def _break_primary(self) -> None:
-        primary, lasts = self.system.primary, self.scenario.pace.outage_lasts
-        order = {"gateway": primary, "mode": "refuse", "seconds": lasts.total_seconds()}
-        self.system.simulator.write("POST", "/_simulator/faults", order)
+    def _break_primaries(self) -> None:
+        """Take the first gateway of every channel down that has a second one."""
+        primaries, lasts = self.system.primaries.values(), self.scenario.pace.outage_lasts
+        for primary in primaries:
+            order = {"gateway": primary, "mode": "refuse", "seconds": lasts.total_seconds()}
+            self.system.simulator.write("POST", "/_simulator/faults", order)
         self.played.outage_began = datetime.now(UTC)
-        self._report(f"{primary} goes down: it refuses every connection for {lasts.total_seconds():.0f} s")
+        names = " and ".join(primaries)
+        self._report(f"{names}: down, refusing every connection for {lasts.total_seconds():.0f} s")
         time.sleep(lasts.total_seconds())
         self.played.outage_ended = datetime.now(UTC)
-        self._report(f"{primary} is back")
+        self._report(f"{names}: back")
 
-    def _shared(self, message_type: MessageType) -> dict[str, Any]:
-        return {
-            "channel": "email",
-            "priority": message_type.priority,
-            "message_type": message_type,
-            "sender": texts.SENDER,
+    def _shared(self, audience: Audience) -> dict[str, Any]:
+        shared = {
+            "channel": audience.channel,
+            "priority": audience.priority,
+            "message_type": audience.message_type,
             **self.scenario.source,
         }
+        if audience.channel is Channel.EMAIL:
+            shared["sender"] = texts.SENDER
+        if audience.platform:
+            shared["platform"] = audience.platform
+        return shared

@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 
-from app.cli.demonstration.account import Account, Row
+from app.cli.demonstration.account import Account, Failover, Row
 from app.cli.output import print_table, spelled
-from app.domain.lanes import LANES
 from app.domain.vocabulary import Status
 
 _LATENCIES = ("p50", "p95", "p99")
@@ -22,7 +21,12 @@ def as_data(account: Account, **run: object) -> dict[str, Any]:
 def tell(account: Account, seconds: float) -> None:
     """Print the account."""
     _tell_of_messages(account)
-    _tell_of_failover(account)
+    for failover in account.failovers:
+        _tell_of_failover(failover)
+    click.echo(
+        f"Twice at a gateway: {account.marked_duplicates} marked as possible duplicates, "
+        f"{account.unmarked_duplicates} unmarked."
+    )
     if account.waiting_until:
         click.echo(f"The last retry is due at {spelled(account.waiting_until)}.")
     click.echo()
@@ -40,13 +44,13 @@ def tell(account: Account, seconds: float) -> None:
 
 def _tell_of_messages(account: Account) -> None:
     statuses = [status for status in Status if any(row.statuses.get(status) for row in account.rows)]
-    columns = ("priority", "recipients", *statuses, *(f"{name} to gateway" for name in _LATENCIES))
+    columns = ("audience", "recipients", *statuses, *(f"{name} to gateway" for name in _LATENCIES))
     print_table(columns, [_row(row, statuses) for row in account.rows])
 
 
 def _row(row: Row, statuses: list[Status]) -> tuple[object, ...]:
     return (
-        f"{row.priority} {LANES[row.priority].name}",
+        row.audience,
         f"{row.recipients:,}",
         *(f"{row.statuses.get(status, 0):,}" for status in statuses),
         *(_seconds(row.latency, name) for name in _LATENCIES),
@@ -57,12 +61,11 @@ def _seconds(latency: Mapping[str, float], name: str) -> str:
     return f"{latency[name]:.3f} s" if name in latency else "-"
 
 
-def _tell_of_failover(account: Account) -> None:
-    failover = account.failover
+def _tell_of_failover(failover: Failover) -> None:
     shares = ", ".join(
         f"{number:,} through {gateway}" for gateway, number in sorted(failover.through.items())
     )
-    click.echo(f"{shares}.")
+    click.echo(f"{failover.channel}: {shares}.")
     if failover.took_over_after is not None:
         click.echo(
             f"{failover.primary} went down; {failover.took_over_after:.2f} s later another gateway took over."
@@ -75,7 +78,3 @@ def _tell_of_failover(account: Account) -> None:
         click.echo(
             f"{failover.primary} came back; its breaker had not let anything through to it by the end."
         )
-    click.echo(
-        f"Twice at a gateway: {account.marked_duplicates} marked as possible duplicates, "
-        f"{account.unmarked_duplicates} unmarked."
-    )

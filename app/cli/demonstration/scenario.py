@@ -1,21 +1,25 @@
-"""What a demonstration sends: five audiences, and what is to befall some of their people.
+"""What a demonstration sends: audiences on every channel, and what is to befall some of their people.
 
 A recipient's fate is in the address, as the simulator reads it. Addresses carry the run's own mark, so
 that what an earlier run suppressed does not stand in a later one's way.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import orjson
 
-from app.domain.vocabulary import MessageType, Priority
+from app.domain.vocabulary import Channel, MessageType, Priority
+from app.simulator.recipients import Fate, Platform, address_for
 
 _DOMAINS = ("example.com", "example.org", "example.net", "mail.example")
 _NAMES = ("anna", "ben", "chloe", "david", "elena", "felix", "grace", "hugo", "ines", "jonas", "kim", "lea")
 _BLOCKED = "blocked"
+# Magic numbers are few: runs that are far apart share theirs, but no two channels do.
+_RUNS, _PER_RUN = 16, 600
+_FIRST = {Channel.SMS: 0, Channel.WHATSAPP: 420, Channel.VOICE: 520}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,10 +33,15 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audience:
-    """The recipients of one kind of message. `fates` says how many of `size` meet with what."""
+    """The recipients of one kind of message. `fates` says how many of `size` meet with what.
+
+    `platform` is what issued the tokens of those who get pushes.
+    """
 
     message_type: MessageType
     size: int
+    channel: Channel = Channel.EMAIL
+    platform: Platform | None = None
     fates: Mapping[str, int] = field(default_factory=dict)
     listed_twice: int = 0
     broken_rows: int = 0
@@ -41,29 +50,43 @@ class Audience:
     def priority(self) -> Priority:
         return self.message_type.priority
 
+    @property
+    def name(self) -> str:
+        """Name it for people, as in "P1 sms"; no two have the same name."""
+        return " ".join(filter(None, (self.priority, self.channel, self.platform)))
+
     def scaled(self, share: float) -> "Audience":
         """Make it smaller; of each fate at least one is left."""
-        return Audience(
-            message_type=self.message_type,
+        return replace(
+            self,
             size=max(1, round(self.size * share)),
             fates={fate: max(1, round(number * share)) for fate, number in self.fates.items()},
             listed_twice=-(-self.listed_twice * round(share * 100) // 100),
             broken_rows=-(-self.broken_rows * round(share * 100) // 100),
         )
 
-    def people(self, run: str) -> list[Person]:
+    def people(self, run: int) -> list[Person]:
         """Make the recipients up; those with a fate are spread evenly among the others."""
+        fates = enumerate(self._spread())
+        if self.channel is Channel.EMAIL:
+            return [_reader(run, self.priority, number, fate) for number, fate in fates]
+        return [self._reached(run, number, fate) for number, fate in fates]
+
+    def _reached(self, run: int, number: int, fate: str | None) -> Person:
+        if self.channel is Channel.PUSH:
+            number += run * self.size
+        else:
+            number += _FIRST[self.channel] + run % _RUNS * _PER_RUN
+        special = Fate.DELIVERED if fate is None or fate == _BLOCKED else Fate(fate)
+        address = address_for(special, self.channel, number, platform=self.platform or "fcm")
+        return Person(address=address, name=_NAMES[number % len(_NAMES)].title(), blocked=fate == _BLOCKED)
+
+    def _spread(self) -> list[str | None]:
+        """Give each recipient's fate, None for the many who have no special one."""
         fates = [fate for fate, number in self.fates.items() for _ in range(number)]
         step = max(1, self.size // max(1, len(fates)))
-        return [
-            _person(
-                run, self.priority, number, fates[number // step] if self._has_fate(number, step) else None
-            )
-            for number in range(self.size)
-        ]
-
-    def _has_fate(self, number: int, step: int) -> bool:
-        return number % step == 0 and number // step < sum(self.fates.values())
+        has_one = [number % step == 0 and number // step < len(fates) for number in range(self.size)]
+        return [fates[number // step] if has_one[number] else None for number in range(self.size)]
 
 
 AUDIENCES = (
@@ -103,6 +126,38 @@ AUDIENCES = (
         message_type=MessageType.TRANSACTIONAL,
         size=200,
         fates={_BLOCKED: 2, "bounce": 3, "deferred": 2, "throttled": 1, "lost": 1, "open": 20},
+    ),
+    Audience(
+        message_type=MessageType.ALERT,
+        channel=Channel.SMS,
+        size=400,
+        fates={_BLOCKED: 5, "bounce": 6, "soft-bounce": 4, "unsubscribe": 3, "lost": 1},
+    ),
+    Audience(
+        message_type=MessageType.TRANSACTIONAL,
+        channel=Channel.WHATSAPP,
+        size=80,
+        fates={_BLOCKED: 2, "bounce": 2, "open": 30},
+    ),
+    Audience(
+        message_type=MessageType.EMERGENCY,
+        channel=Channel.VOICE,
+        size=60,
+        fates={_BLOCKED: 2, "confirmed": 25, "machine": 6, "busy": 3, "no-answer": 4},
+    ),
+    Audience(
+        message_type=MessageType.CAMPAIGN,
+        channel=Channel.PUSH,
+        platform="fcm",
+        size=800,
+        fates={"bounce": 20},
+    ),
+    Audience(
+        message_type=MessageType.CAMPAIGN,
+        channel=Channel.PUSH,
+        platform="apns",
+        size=400,
+        fates={"bounce": 10},
     ),
 )  # fmt: skip
 
@@ -145,14 +200,21 @@ SMALL = Pace(
 SMALL_SHARE = 0.1
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crowd:
+    """An audience and its people."""
+
+    audience: Audience
+    people: Sequence[Person]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One run: its mark and number, its people by priority, its pace."""
+    """One run: its number, its crowds, its pace."""
 
     number: int
     pace: Pace
-    audiences: Mapping[Priority, Audience]
-    people: Mapping[Priority, list[Person]]
+    crowds: tuple[Crowd, ...]
 
     @property
     def source(self) -> dict[str, Any]:
@@ -160,24 +222,37 @@ class Scenario:
         return {"source_type": "demo", "source_id": self.number}
 
     @property
-    def blocked(self) -> list[str]:
-        """The addresses that must not be contacted."""
-        return [person.address for people in self.people.values() for person in people if person.blocked]
+    def people(self) -> list[Person]:
+        """Everybody."""
+        return [person for crowd in self.crowds for person in crowd.people]
+
+    @property
+    def blocked(self) -> list[tuple[Channel, str]]:
+        """The addresses that must not be contacted, by their channel."""
+        return [
+            (crowd.audience.channel, person.address)
+            for crowd in self.crowds
+            for person in crowd.people
+            if person.blocked
+        ]
+
+    def crowd(self, name: str) -> Crowd:
+        """Find a crowd by its audience's name."""
+        return next(crowd for crowd in self.crowds if crowd.audience.name == name)
 
 
 def make(number: int, *, small: bool) -> Scenario:
     """Make one run up; `number` tells it from all others."""
     share = SMALL_SHARE if small else 1.0
-    audiences = {audience.priority: audience.scaled(share) for audience in AUDIENCES}
+    audiences = [audience.scaled(share) for audience in AUDIENCES]
     return Scenario(
         number=number,
         pace=SMALL if small else FULL,
-        audiences=audiences,
-        people={priority: audience.people(f"{number:x}") for priority, audience in audiences.items()},
+        crowds=tuple(Crowd(audience=each, people=each.people(number)) for each in audiences),
     )
 
 
-def rows(audience: Audience, people: list[Person]) -> Iterator[bytes]:
+def rows(audience: Audience, people: Sequence[Person]) -> Iterator[bytes]:
     """Write an audience as rows of a bulk request, with what people get wrong in such files."""
     for person in people:
         yield orjson.dumps({"address": person.address, "data": {"name": person.name}})
@@ -187,9 +262,9 @@ def rows(audience: Audience, people: list[Person]) -> Iterator[bytes]:
         yield orjson.dumps({"address": f"nobody-{number}.example.com"})
 
 
-def _person(run: str, priority: Priority, number: int, fate: str | None) -> Person:
+def _reader(run: int, priority: Priority, number: int, fate: str | None) -> Person:
     name, domain = _NAMES[number % len(_NAMES)], _DOMAINS[number % len(_DOMAINS)]
-    mark = f"{run}.{priority.lower()}.{number}"
+    mark = f"{run:x}.{priority.lower()}.{number}"
     if fate is None or fate == _BLOCKED:
         return Person(address=f"{name}.{mark}@{domain}", name=name.title(), blocked=fate == _BLOCKED)
     return Person(address=f"{fate}+{mark}@{domain}", name=name.title())

@@ -4,21 +4,24 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Thread
 
 from app import settings as config
+from app.bootstrap import in_order
 from app.cli import local
 from app.cli.demonstration.api import Http, Unexpected
 from app.cli.plan import decide
 from app.db.engine import make_engine
+from app.domain.vocabulary import Channel
 from app.embedded import places
 from app.embedded.guard import Guard
 from app.embedded.process import Command, Process, start
 from app.errors import ConfigurationError, Refused, Unavailable
+from app.gateways.registry import gateways
 from app.services.keys import machine_key
 from app.settings import Settings
 
@@ -41,7 +44,8 @@ class System:
 
     api: Http
     simulator: Http
-    primary: str
+    primaries: Mapping[Channel, str]
+    """The first gateway of each channel that has more than one."""
     url: str
 
 
@@ -77,10 +81,16 @@ def _found(settings: Settings) -> System:
             "The system that runs here has real gateways; the demo plays with the simulator alone."
         )
     url = _url(settings)
+    order = in_order(settings, gateways(settings))
     system = System(
         api=Http(url, key=_key(settings)),
         simulator=Http(settings.ses_sns_cert_origin),
-        primary=settings.email_default_gateway,
+        # Of the gateways for pushes each has tokens of its own, so none stands in for another.
+        primaries={
+            channel: names[0]
+            for channel, names in order.items()
+            if len(names) > 1 and channel is not Channel.PUSH
+        },
         url=url,
     )
     _wait(lambda: _is_ready(system), f"The system at {url} is not ready; `{url}/readyz` says why.")

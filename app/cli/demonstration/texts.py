@@ -46,3 +46,20 @@ EMERGENCY = {
     "subject": "FLOOD WARNING: leave the river bank now",
     "body_text": "The river rises quickly. Leave the river bank now and go to the school.",
 }
+
+# What each audience is sent, by its name.
+WORDS: dict[str, dict[str, Any]] = {
+    "P0 email": EMERGENCY,
+    "P1 email": ALERT,
+    "P2 email": NEWSLETTER,
+    "P3 email": CAMPAIGN,
+    "P1 sms": {"body_text": "The road between the two villages is closed until noon. Go by the mill."},
+    "P4 whatsapp": {"body_text": "Your parcel comes today between two and four."},
+    "P0 voice": {
+        "body_text": "The river rises quickly. Leave the river bank now and go to the school. "
+        "Press 1 if you heard this.",
+        "voice": {"repeat": 2, "on_machine": "leave_message", "confirm_digit": "1"},
+    },
+    "P3 push fcm": {"subject": "New in your app", "body_text": "Twenty percent off until Saturday."},
+    "P3 push apns": {"subject": "New in your app", "body_text": "Twenty percent off until Saturday."},
+}

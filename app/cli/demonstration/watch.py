@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.cli.demonstration.api import Unexpected
-from app.cli.demonstration.play import Show
-from app.domain.vocabulary import Priority, Status
+from app.cli.demonstration.play import CODES, Show
+from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import Unavailable
 
 _MOVING = ("waiting", Status.PROCESSING)
@@ -18,9 +18,9 @@ _SOON = timedelta(seconds=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """How the show stands: counts by priority, lanes and gateways as the API tells them."""
+    """How the show stands: counts by audience, lanes and gateways as the API tells them."""
 
-    counts: Mapping[Priority, Mapping[str, int]] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     lanes: tuple[Mapping[str, Any], ...] = ()
     gateways: tuple[Mapping[str, Any], ...] = ()
     faults: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +62,8 @@ def is_moving(show: Show, snapshot: Snapshot) -> bool:
 
 def is_told(show: Show, snapshot: Snapshot) -> bool:
     """Tell whether the gateways have told all that they know, and Tocsin has taken it in."""
-    if any(counts.get(Status.SENT) for counts in snapshot.counts.values()):
+    told = (counts for name, counts in snapshot.counts.items() if Channel.PUSH not in name)
+    if any(counts.get(Status.SENT) for counts in told):
         return False
     try:
         webhooks = show.system.simulator.get("/_simulator/webhooks")
@@ -71,13 +72,15 @@ def is_told(show: Show, snapshot: Snapshot) -> bool:
         return False
 
 
-def _counts(show: Show) -> dict[Priority, Mapping[str, int]]:
+def _counts(show: Show) -> dict[str, Mapping[str, int]]:
     batches = dict(show.played.batches)
-    counts: dict[Priority, Mapping[str, int]] = {
-        priority: show.system.api.get(f"/v1/batches/{batch}") for priority, batch in batches.items()
+    counts: dict[str, Mapping[str, int]] = {
+        name: show.system.api.get(f"/v1/batches/{batch}") for name, batch in batches.items()
     }
-    codes = show.system.api.pages("/v1/messages", **show.scenario.source, priority=Priority.P4)
-    counts[Priority.P4] = Counter(message["status"] for message in codes)
+    codes = show.system.api.pages(
+        "/v1/messages", **show.scenario.source, priority=Priority.P4, channel=Channel.EMAIL
+    )
+    counts[CODES] = Counter(message["status"] for message in codes)
     return counts
 
 

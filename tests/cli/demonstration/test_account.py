@@ -7,8 +7,8 @@ import pytest
 
 from app.cli.demonstration.account import Books, percentiles, settle_up
 from app.cli.demonstration.play import Played
-from app.cli.demonstration.scenario import FULL, Audience, Person, Scenario
-from app.domain.vocabulary import MessageType, Priority
+from app.cli.demonstration.scenario import FULL, Audience, Crowd, Person, Scenario
+from app.domain.vocabulary import Channel, MessageType
 
 NOW = datetime(2027, 1, 31, 12, tzinfo=UTC)
 
@@ -35,7 +35,8 @@ class Run:
         address = changes.pop("address", f"{uuid}@example.com")
         self.people.append(Person(address=address, name="Anna", blocked=blocked))
         message = {
-            "uuid": uuid, "priority": "P4", "status": status, "recipient_address": address, "batch": None,
+            "uuid": uuid, "priority": "P4", "channel": "email", "status": status,
+            "recipient_address": address, "batch": None,
             "created_at": NOW.isoformat(), "sent_at": (NOW + timedelta(seconds=1)).isoformat(),
             "expires_at": (NOW + timedelta(hours=1)).isoformat(), "scheduled_for": NOW.isoformat(),
             "possible_duplicate": False, "last_error": None,
@@ -51,14 +52,14 @@ class Run:
         })  # fmt: skip
 
     def account(self):
-        people = {priority: [] for priority in Priority} | {Priority.P4: self.people}
         audience = Audience(message_type=MessageType.TRANSACTIONAL, size=len(self.people))
-        scenario = Scenario(number=1, pace=FULL, people=people, audiences=dict.fromkeys(Priority, audience))
+        crowd = Crowd(audience=audience, people=self.people)
+        scenario = Scenario(number=1, pace=FULL, crowds=(crowd,))
         return settle_up(
             Books(
                 scenario=scenario,
                 played=self.played,
-                primary="postal",
+                primaries={Channel.EMAIL: "postal"},
                 messages=self.messages,
                 acceptances=self.acceptances,
                 accepted_at={"batch": NOW - timedelta(seconds=9)},
@@ -158,7 +159,7 @@ def test_what_others_sent_meanwhile_is_none_of_our_business(run):
     run.accept("uuid-of-somebody", "somebody@example.com")
     run.accept("uuid-of-somebody", "somebody@example.com")
     assert run.broken() == set()
-    assert run.account().failover.through == {"postal": 1}
+    assert run.account().failovers[0].through == {"postal": 1}
 
 
 def test_a_suppressed_recipient_at_a_gateway_is_noticed_in_any_spelling(run):
@@ -199,9 +200,9 @@ def test_some_of_what_broke_a_promise_is_named(run):
 
 def test_latency_counts_from_the_acceptance_of_the_message_or_of_its_batch(run):
     run.message()
-    assert run.account().rows[4].latency["p50"] == 1
+    assert run.account().rows[0].latency["p50"] == 1
     run.message(batch="batch")
-    assert run.account().rows[4].latency["p99"] == 10
+    assert run.account().rows[0].latency["p99"] == 10
 
 
 def test_percentiles_are_values_that_were_measured():
@@ -222,6 +223,6 @@ def test_the_way_over_and_the_way_back_are_timed_from_the_outage(run):
         ("postal", 38),
     ):
         run.accept("uuid-1", "uuid-1@example.com", gateway, at=NOW + timedelta(seconds=seconds))
-    failover = run.account().failover
+    failover = run.account().failovers[0]
     assert failover.through == {"postal": 3, "ses": 3}
     assert (failover.took_over_after, failover.back_after) == (0.5, 30)
