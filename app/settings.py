@@ -127,6 +127,23 @@ class Settings(BaseSettings):
     )
     sendgrid_ip_pools: Names = Field((), description="IP pools that the SendGrid account has, by our names")
 
+    smtp_url: str | None = Field(
+        None, description="A mail relay, as in smtp://host:587 or smtps://host:465; its path is our own name"
+    )
+    smtp_username: str | None = Field(None, description="User at the relay")
+    smtp_password: SecretStr | None = Field(None, description="Password of that user")
+    smtp_tls: Literal["required", "offered", "never"] = Field(
+        "required", description="Encryption to the relay; a password goes to other machines only with it"
+    )
+    smtp_bounce_domain: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9.-]+$",
+        description="Domain whose mailbox `bounce` takes what cannot be delivered",
+    )
+    smtp_webhook_secrets: Secrets = Field(
+        (), description="Secrets by which bounces are handed to us; two while one is replaced"
+    )
+
     bandwidth_account_id: str | None = Field(None, description="Account at Bandwidth")
     bandwidth_application_id: str | None = Field(None, description="Bandwidth's messaging application")
     bandwidth_username: str | None = Field(None, description="API user at Bandwidth")
