@@ -229,8 +229,16 @@ def test_a_machines_key_without_every_scope_is_made_anew(place, tmp_path):
     assert machine_key(place.engine, tmp_path) != key
 
 
-def test_senders_are_seeded_where_there_are_none(place):
+def test_senders_are_seeded_on_the_channels_that_have_none(place):
+    before = place.all("SELECT slug FROM senders WHERE channel = 'email'")
+    assert seed_senders(place.engine)
+    assert place.all("SELECT slug FROM senders WHERE channel = 'email'") == before
+    of_others = place.all("SELECT DISTINCT channel FROM senders ORDER BY 1")
+    assert [row[0] for row in of_others] == ["email", "push", "sms", "voice", "whatsapp"]
     assert not seed_senders(place.engine)
+
+
+def test_where_nobody_can_be_sent_as_there_is_someone_for_each_kind_of_mail(place):
     place.do("DELETE FROM senders")
     assert seed_senders(place.engine)
     defaults = place.all("SELECT unnest(default_for) FROM senders WHERE channel = 'email' ORDER BY 1")
