@@ -45,6 +45,11 @@ def test_no_secret_is_shown(bare, tocsin):
         assert "anna:********@db" in said.out
 
 
+def test_each_secret_of_a_list_is_masked(listed, bare):
+    bare.setenv("BIRD_SIGNING_KEYS", "s3cr3t, w0rd")
+    assert listed()["BIRD_SIGNING_KEYS"]["value"] == ["********", "********"]
+
+
 def test_a_password_in_the_query_of_an_address_is_no_less_secret(bare, tocsin):
     bare.setenv("DATABASE_URL", "postgresql+psycopg://anna@db/tocsin?password=s3cr3t&host=db")
     assert "s3cr3t" not in tocsin("settings").out

@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
+import time_machine
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.errors import Forged
 from app.gateways.base import WebhookRequest
@@ -265,3 +268,47 @@ def test_a_token_that_fails_is_not_saved_by_the_deprecated_signature():
 
 def test_keys_are_not_shown():
     assert "new-key" not in repr(WEBHOOK)
+
+
+LONG_KEY = "a key that is long enough for any of the digests, since PyJWT warns of shorter ones than those."
+SECONDS = st.integers(-3, 3)
+CLAIMS = st.fixed_dictionaries(
+    {},
+    optional={
+        "iss": st.sampled_from(["MessageBird", "messagebird", ""]),
+        "nbf": SECONDS.map(lambda seconds: int(NOW.timestamp()) + seconds),
+        "exp": SECONDS.map(lambda seconds: int(NOW.timestamp()) + seconds),
+    },
+)
+
+
+@given(
+    st.sampled_from(["HS256", "HS384", "HS512", "none", "RS256"]),
+    st.sampled_from([LONG_KEY, f"{LONG_KEY}x"]),
+    CLAIMS,
+    st.sampled_from(["", "x"]),
+)
+def test_pyjwt_gives_the_same_verdict(alg, key, chosen, spoilt):
+    jwt = pytest.importorskip("jwt")
+    token = (
+        signed({"url_hash": hashlib.sha256(URL.encode()).hexdigest(), **chosen}, key=key, alg=alg) + spoilt
+    )
+    try:
+        verify(token, webhook=MessageBirdWebhook(signing_keys=(LONG_KEY,)))
+        verdict = True
+    except Forged:
+        verdict = False
+    with time_machine.travel(NOW, tick=False):
+        try:
+            jwt.decode(
+                token,
+                LONG_KEY,
+                algorithms=["HS256", "HS384", "HS512"],
+                issuer="MessageBird",
+                leeway=1,
+                options={"require": ["iss", "nbf", "exp"]},
+            )
+            theirs = True
+        except jwt.InvalidTokenError:
+            theirs = False
+    assert verdict is theirs
