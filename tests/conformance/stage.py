@@ -15,6 +15,7 @@ import urllib3
 from app import settings as config
 from app.domain.facts import Fact, Inbound
 from app.domain.outcomes import Outcome
+from app.domain.vocabulary import Channel
 from app.gateways import registry
 from app.gateways.base import (
     Envelope,
@@ -26,10 +27,11 @@ from app.gateways.base import (
     outcome_of_failure,
 )
 from app.gateways.transport import Transport
+from app.simulator.account import Account
 from app.simulator.background import simulating
 from app.simulator.environment import ACCOUNTS, environment, origin
 from app.simulator.sender import Delivery
-from app.simulator.simulator import Options
+from app.simulator.simulator import Options, double_of
 from bench.ports import free_base
 
 SLOW = timedelta(milliseconds=300)
@@ -54,9 +56,15 @@ def discovered() -> dict[str, Gateway]:
     return registry.gateways(settings_for(8001, "http://127.0.0.1:8000"))
 
 
-def double_of(gateway: str) -> str:
-    """Name the double that plays a gateway."""
-    return next(account.name for account in ACCOUNTS if gateway in account.senders)
+def account_of(gateway: str) -> Account:
+    """Find the account at whose double a gateway is played."""
+    return next(account for account in ACCOUNTS if gateway in account.senders)
+
+
+def can_be_written_to(gateway: Gateway) -> bool:
+    """Tell whether people can write to the numbers that the gateway sends from, at its double."""
+    texts = gateway.channel in (Channel.SMS, Channel.WHATSAPP)
+    return texts and hasattr(double_of(account_of(gateway.name)), "inbound")
 
 
 class Door:
@@ -140,7 +148,7 @@ class Stage:
         return orjson.loads(answer.data)
 
     def break_down(self, gateway: str, mode: str, **fields: object) -> None:
-        self.control("POST", "faults", gateway=double_of(gateway), mode=mode, **fields)
+        self.control("POST", "faults", gateway=account_of(gateway).name, mode=mode, **fields)
 
     def entries(self, message: Envelope) -> list[dict]:
         """List the times that a double took this message, by our tag."""
@@ -169,9 +177,12 @@ class Stage:
         return self.webhook(request).events(request)
 
     def inbound(self) -> list[Inbound]:
-        """Give what people wrote, of all requests so far."""
+        """Give what people wrote, of all requests so far, each of them proven."""
         self.wait_until_all_is_told()
-        return [each for request in list(self.door.taken) for each in self.webhook(request).inbound(request)]
+        requests = list(self.door.taken)
+        for request in requests:
+            self.prove(request)
+        return [each for request in requests for each in self.webhook(request).inbound(request)]
 
     def webhook(self, request: WebhookRequest) -> Webhook:
         """Find the webhook by its address."""

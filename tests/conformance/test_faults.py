@@ -1,10 +1,30 @@
 """What a gateway's answer, or its lack, means while the whole gateway is ill."""
 
-from datetime import timedelta
+import contextlib
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from app.gateways.base import outcome_of_failure
+
 WAIT = timedelta(seconds=7)
+
+
+@pytest.fixture
+def black_hole():
+    """A port whose queue is full: connecting to it neither succeeds nor fails."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
 
 
 @pytest.mark.parametrize("mode", ["refuse", "error", "timeout", "lost", "garbage", "slow"])
@@ -41,6 +61,21 @@ def test_too_fast_with_a_wait_keeps_it(stage, gateway, expected, write):
     assert outcome.kind == expected.answer_to("throttled"), outcome
     if outcome.kind == "throttle" and expected.waits:
         assert outcome.retry_after == WAIT
+
+
+def test_a_wait_that_a_proxy_asks_for_is_kept(stage, gateway, write):
+    stage.break_down(gateway, "proxy", status=429, retry_after=7)
+    (outcome,) = stage.send(gateway, write())
+    assert (outcome.kind, outcome.retry_after) == ("throttle", WAIT)
+
+
+def test_a_port_where_nobody_answers_has_taken_nothing(stage, gateway, write, black_hole):
+    request = stage.gateways[gateway].build([write()], datetime.now(UTC))
+    parts = urlsplit(request.url)
+    elsewhere = urlunsplit(parts._replace(netloc=f"127.0.0.1:{black_hole}"))
+    quick = timedelta(milliseconds=300)
+    failure = stage.transport.fetch(replace(request, url=elsewhere, connect_timeout=quick))
+    assert outcome_of_failure(failure).kind == "transient"
 
 
 def test_after_a_fault_all_is_well_again(stage, gateway, write):
