@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from app.embedded import ports
 from app.embedded.servers import Wanted
+from app.gateways.registry import gateways
 from app.settings import Settings
 from app.simulator.environment import GATEWAYS, environment, port_of
 
@@ -54,9 +55,9 @@ def decide(settings: Settings) -> Plan:
 
 
 def has_gateway(settings: Settings) -> bool:
-    """Tell whether somebody configured a real gateway.
+    """Tell whether somebody configured a real gateway; raises ConfigurationError for half of one.
 
     Credentials of AWS alone are none: many machines have them for other work, and a first try of Tocsin
     must not send its examples to the world.
     """
-    return settings.postal_url is not None or settings.ses_configuration_set is not None
+    return settings.ses_configuration_set is not None or bool(gateways(settings).keys() - {"ses"})

@@ -39,6 +39,8 @@ def test_with_a_database_of_somebody_elses_nothing_is_simulated(settings):
     [
         ({}, False),
         ({"postal_url": "https://postal.example.com", "postal_api_key": "secret"}, True),
+        ({"sendgrid_api_key": "secret"}, True),
+        ({"messagebird_access_key": "secret", "messagebird_signing_keys": "secret"}, True),
         ({"aws_region": "eu-west-1", "ses_configuration_set": "tocsin"}, True),
         ({"aws_region": "eu-west-1", "aws_access_key_id": "AKIA", "aws_secret_access_key": "x"}, False),
     ],
