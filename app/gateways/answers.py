@@ -53,11 +53,23 @@ def identifier(value: object) -> str | None:
 def in_short(text: str, *, without: Iterable[str] = (), at_most: int = _LONGEST_DETAIL) -> str:
     """Make a vendor's words fit to keep: one line, no e-mail address, nothing of `without`, cut."""
     text = text[:_LONGEST_READ]
-    for secret in filter(None, without):
-        text = re.sub(re.escape(secret), "<removed>", text, flags=re.IGNORECASE)
+    if not text:
+        return ""
+    # Asked for each of thousands of events, so that what is seldom needed is looked for before it is done.
+    for secret in without:
+        if secret and _may_be_in(secret, text):
+            text = re.sub(re.escape(secret), "<removed>", text, flags=re.IGNORECASE)
     # What has an @ goes before the cut, lest half an address stay.
-    text = _NOT_SPACE_OR_BRACKET.sub(lambda found: "<address>" if "@" in found[0] else found[0], text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:at_most]
+    if "@" in text:
+        text = _NOT_SPACE_OR_BRACKET.sub(lambda found: "<address>" if "@" in found[0] else found[0], text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())[:at_most]
+
+
+def _may_be_in(secret: str, text: str) -> bool:
+    # Beyond ASCII there are letters that are alike for an expression and not in lower case.
+    return not (secret.isascii() and text.isascii()) or secret.lower() in text.lower()
 
 
 def code_in_short(code: str) -> str:

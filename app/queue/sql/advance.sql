@@ -8,9 +8,9 @@ SET
     delivered_at = CASE WHEN r.status = 'delivered' THEN coalesce(m.delivered_at, r.at) ELSE m.delivered_at END,
     external_id = CASE WHEN r.status = 'pending' THEN NULL ELSE coalesce(m.external_id, r.external_id) END,
     gateway = coalesce(r.gateway, m.gateway),
-    scheduled_for = CASE WHEN r.status = 'pending' THEN now() + r.delay ELSE m.scheduled_for END,
-    next_retry_at = CASE WHEN r.status = 'pending' THEN now() + r.delay END,
-    expires_at = m.expires_at + r.extension,
+    scheduled_for = CASE WHEN r.status = 'pending' THEN now() + make_interval(secs => r.delay) ELSE m.scheduled_for END,
+    next_retry_at = CASE WHEN r.status = 'pending' THEN now() + make_interval(secs => r.delay) END,
+    expires_at = m.expires_at + make_interval(secs => r.extension),
     attempts = r.rounds,
     tried = string_to_array(r.tried, ','),
     possible_duplicate = r.duplicate,
@@ -19,8 +19,8 @@ SET
     updated_at = now()
 FROM unnest(
     %(ids)s::bigint[], %(priorities)s::text[], %(found)s::text[], %(statuses)s::text[],
-    %(times)s::timestamptz[], %(external_ids)s::text[], %(gateways)s::text[], %(delays)s::interval[],
-    %(extensions)s::interval[], %(rounds)s::int[], %(tried)s::text[], %(duplicates)s::boolean[],
+    %(times)s::timestamptz[], %(external_ids)s::text[], %(gateways)s::text[], %(delays)s::float8[],
+    %(extensions)s::float8[], %(rounds)s::int[], %(tried)s::text[], %(duplicates)s::boolean[],
     %(errors)s::text[], %(error_classes)s::text[]
 ) AS r (
     id, priority, found, status, at, external_id, gateway, delay, extension, rounds, tried, duplicate, error,

@@ -1,15 +1,16 @@
 """Recording facts, many at a time: one look, one change of state, one entry in the log."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
 
+from app.db.arrays import flags, numbers, texts
 from app.db.sql import run
 from app.db.tables import parked_events
 from app.domain.decisions import Decision
@@ -17,7 +18,7 @@ from app.domain.vocabulary import Priority, Status
 from app.queue import PACKAGE
 from app.queue.rows import Claimed
 from app.services.recording import heard as keeping
-from app.services.recording.effects import Effect, Effecting, Line, effect_of
+from app.services.recording.effects import Effect, Line, effect_of
 from app.services.recording.heard import Heard
 from app.services.sending.tools import Tools
 from app.services.suppressing import suppress
@@ -50,14 +51,16 @@ def record_parked(conn: sa.Connection, tools: Tools, *, waited: timedelta, limit
 
 
 def _only_new(conn: sa.Connection, heard: Sequence[Heard]) -> list[Heard]:
-    by_key = {_key(each): each for each in reversed(heard)}
-    new = {row.key for row in run(conn, PACKAGE, "new_event_keys", {"keys": list(by_key)})}
-    return [each for key, each in reversed(by_key.items()) if key in new]
+    if not heard:
+        return []
+    keys = texts(map(_key, heard))
+    return [heard[place - 1] for place in run(conn, PACKAGE, "new_facts", {"keys": keys}).scalars()]
 
 
-def _key(heard: Heard) -> UUID:
+def _key(heard: Heard) -> str:
+    """Spell a UUID that is the same for the same fact, told by the same gateway."""
     told = f"{heard.gateway}\x1f{heard.fact.key}".encode()
-    return UUID(bytes=hashlib.blake2b(told, digest_size=16).digest())
+    return hashlib.blake2b(told, digest_size=16).hexdigest()
 
 
 def _apply(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorded:
@@ -79,28 +82,36 @@ def _apply(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorde
 
 def _effects(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> tuple[list[Effect], list[Heard]]:
     """Fold facts by message; give also those whose message is not known."""
-    by_message: dict[int, Effecting] = {}
-    matched = set()
+    found: dict[int, sa.Row[Any]] = {}
+    about: dict[int, list[int]] = defaultdict(list)
     for row in run(conn, PACKAGE, "matching", _questions(heard)):
-        columns: tuple[Any, ...] = row
-        number, status, error_class = columns[:3]
-        message = Claimed._make(columns[3:])
-        if message.id not in by_message:
-            by_message[message.id] = effect_of(tools, message, Status(status), error_class)
-        by_message[message.id].add(heard[number])
-        matched.add(number)
-    strangers = [each for number, each in enumerate(heard) if number not in matched]
-    return [by_message[message].effect for message in sorted(by_message)], strangers
+        found[row.id] = row
+        about[row.id] += row.numbers
+    effects = [
+        _folded(tools, row, [heard[number] for number in sorted(about[row.id])]) for row in found.values()
+    ]
+    matched = {number for facts in about.values() for number in facts}
+    return effects, [each for number, each in enumerate(heard) if number not in matched]
 
 
-def _questions(heard: Sequence[Heard]) -> dict[str, list[Any]]:
+def _folded(tools: Tools, row: sa.Row[Any], heard: Sequence[Heard]) -> Effect:
+    """Fold facts about one message, as it was found, in the order in which they were told."""
+    columns: tuple[Any, ...] = row
+    _, status, error_class = columns[:3]
+    effecting = effect_of(tools, Claimed._make(columns[3:]), Status(status), error_class)
+    for each in heard:
+        effecting.add(each)
+    return effecting.effect
+
+
+def _questions(heard: Sequence[Heard]) -> dict[str, str]:
     tags = [each.fact.tag for each in heard]
     return {
-        "numbers": list(range(len(heard))),
-        "uuids": [tag.uuid if tag else None for tag in tags],
-        "priorities": [tag.priority.value if tag else None for tag in tags],
-        "gateways": [each.gateway for each in heard],
-        "external_ids": [each.fact.external_id for each in heard],
+        "numbers": numbers(range(len(heard))),
+        "uuids": texts(str(tag.uuid) if tag else None for tag in tags),
+        "priorities": texts(tag.priority.value if tag else None for tag in tags),
+        "gateways": texts(each.gateway for each in heard),
+        "external_ids": texts(each.fact.external_id for each in heard),
     }
 
 
@@ -109,27 +120,27 @@ def _advance(conn: sa.Connection, effects: Sequence[Effect]) -> None:
         return
     decisions = [effect.decision for effect in effects if effect.decision]
     parameters = {
-        "ids": [effect.message.id for effect in effects],
-        "priorities": [effect.message.priority for effect in effects],
-        "found": [effect.found.value for effect in effects],
-        "times": [effect.at for effect in effects],
-        "external_ids": [effect.external_id for effect in effects],
+        "ids": numbers(effect.message.id for effect in effects),
+        "priorities": texts(effect.message.priority for effect in effects),
+        "found": texts(effect.found.value for effect in effects),
+        "times": texts(effect.at.isoformat() if effect.at else None for effect in effects),
+        "external_ids": texts(effect.external_id for effect in effects),
         **_columns(decisions),
     }
     run(conn, PACKAGE, "advance", parameters)
 
 
-def _columns(decisions: Sequence[Decision]) -> dict[str, list[Any]]:
+def _columns(decisions: Sequence[Decision]) -> dict[str, str]:
     return {
-        "statuses": [decision.status.value for decision in decisions],
-        "gateways": [decision.gateway for decision in decisions],
-        "delays": [decision.delay for decision in decisions],
-        "extensions": [decision.extends for decision in decisions],
-        "rounds": [decision.attempts for decision in decisions],
-        "tried": [",".join(decision.tried) for decision in decisions],
-        "duplicates": [decision.possible_duplicate for decision in decisions],
-        "errors": [decision.error for decision in decisions],
-        "error_classes": [decision.error_class and decision.error_class.value for decision in decisions],
+        "statuses": texts(decision.status.value for decision in decisions),
+        "gateways": texts(decision.gateway for decision in decisions),
+        "delays": numbers(decision.delay.total_seconds() for decision in decisions),
+        "extensions": numbers(decision.extends.total_seconds() for decision in decisions),
+        "rounds": numbers(decision.attempts for decision in decisions),
+        "tried": texts(",".join(decision.tried) for decision in decisions),
+        "duplicates": flags(decision.possible_duplicate for decision in decisions),
+        "errors": texts(decision.error for decision in decisions),
+        "error_classes": texts(decision.error_class and decision.error_class.value for decision in decisions),
     }
 
 
@@ -139,25 +150,29 @@ def _log(conn: sa.Connection, effects: Iterable[Effect]) -> None:
         run(conn, PACKAGE, "log_events", _entries(lines))
 
 
-def _entries(lines: Sequence[tuple[Claimed, Line]]) -> dict[str, list[Any]]:
+def _entries(lines: Sequence[tuple[Claimed, Line]]) -> dict[str, str]:
     events = [line.event for _, line in lines]
     behind = [line.heard for _, line in lines]
     return {
-        "messages": [message.id for message, _ in lines],
-        "priorities": [message.priority for message, _ in lines],
-        "event_types": [event.event_type.value for event in events],
-        "attempts": [line.attempt for _, line in lines],
-        "gateways": [event.gateway for event in events],
-        "outcomes": [event.outcome and event.outcome.value for event in events],
-        "codes": [event.code or None for event in events],
-        "details": [event.detail or None for event in events],
-        "external_ids": [event.external_id for event in events],
-        "sources": [heard.gateway if heard else "worker" for heard in behind],
-        "external_event_ids": [heard.fact.external_event_id if heard else None for heard in behind],
-        "inbox_ids": [heard.inbox if heard else None for heard in behind],
-        "data": [orjson.dumps(event.data).decode() if event.data else None for event in events],
-        "times": [line.at for _, line in lines],
+        "messages": numbers(message.id for message, _ in lines),
+        "priorities": texts(message.priority for message, _ in lines),
+        "event_types": texts(event.event_type.value for event in events),
+        "attempts": numbers(line.attempt for _, line in lines),
+        "gateways": texts(event.gateway for event in events),
+        "outcomes": texts(event.outcome and event.outcome.value for event in events),
+        "codes": texts(event.code or None for event in events),
+        "details": texts(event.detail or None for event in events),
+        "external_ids": texts(event.external_id for event in events),
+        "sources": texts(heard.gateway if heard else "worker" for heard in behind),
+        "external_event_ids": texts(heard.fact.external_event_id if heard else None for heard in behind),
+        "inbox_ids": texts(_number(heard.inbox) if heard else None for heard in behind),
+        "data": texts(orjson.dumps(event.data).decode() if event.data else None for event in events),
+        "times": texts(line.at.isoformat() for _, line in lines),
     }
+
+
+def _number(inbox: int | None) -> str | None:
+    return None if inbox is None else str(inbox)
 
 
 def _park(conn: sa.Connection, heard: Sequence[Heard]) -> None:

@@ -52,7 +52,7 @@ def _fact(element: Element, meaning: Meaning) -> Fact | None:
     if occurred_at is None or not (tag or message):
         return None
     event_type, outcome = meaning
-    event_id = (identifier(element.get("sg_event_id")) or "")[:_LONGEST_ID]
+    event_id = in_short(identifier(element.get("sg_event_id")) or "", at_most=_LONGEST_ID)
     return Fact(
         key=_key(element, event_type, event_id),
         event_type=event_type,
