@@ -13,6 +13,7 @@ from actors.record_event import record_event
 from actors.record_parked import record_parked
 from actors.release_claims import release_claims
 from actors.send_via_gateway import send_via_gateway
+from actors.sync_topics import sync_topics
 from app.errors import Unavailable
 from app.services.sending.tools import Tools
 from app.wake import EVENTS_QUEUE, INGEST_QUEUE
@@ -28,6 +29,7 @@ ACTORS: dict[Callable[..., None], int] = {
     enqueue: 4,
     record_event: 3,
     record_parked: 5,
+    sync_topics: 6,
 }
 
 

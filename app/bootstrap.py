@@ -211,6 +211,7 @@ class App:
             gateway_timeout=timedelta(seconds=settings.gateway_timeout_seconds),
             reply_within=timedelta(days=settings.reply_days),
             help_desk=self.help_desk,
+            topic_sync=self.topic_sync,
         )
 
 

@@ -61,6 +61,9 @@ class Wake(Protocol):
     def inbox(self) -> None:
         """Tell of webhooks that wait in the inbox."""
 
+    def topics(self) -> None:
+        """Tell of topics whose members a gateway does not know yet."""
+
 
 class Doorbell:
     """Tells the emergency workers of single messages.
@@ -134,6 +137,10 @@ class BrokerWake:
     def inbox(self) -> None:
         if self._waiting(EVENTS_QUEUE) < MOST_EVENT_WAKES:
             self._send(EVENTS_QUEUE, "record_event")
+
+    def topics(self) -> None:
+        if self._waiting(EVENTS_QUEUE) < MOST_EVENT_WAKES:
+            self._send(EVENTS_QUEUE, "sync_topics")
 
     def _waiting(self, queue: str) -> int:
         with _hint():
@@ -215,3 +222,5 @@ class NoWake:
     def parked(self) -> None: ...
 
     def inbox(self) -> None: ...
+
+    def topics(self) -> None: ...

@@ -94,6 +94,7 @@ def _recording_jobs() -> list[Job]:
         Job(name="wake batches", every=5 * _SECOND, run=Stalls().wake),
         Job(name="wake inbox", every=5 * _SECOND, run=incoming.wake_inbox),
         Job(name="wake parked", every=10 * _SECOND, run=incoming.wake_parked),
+        Job(name="wake topics", every=_MINUTE, run=incoming.wake_topics),
         Job(name="missed suppressions", every=15 * _MINUTE, run=suppress_missed),
     ]
 

@@ -74,6 +74,8 @@ class Wakes:
 
     def parked(self): ...
 
+    def topics(self): ...
+
     def inbox(self):
         self.inboxes += 1
 

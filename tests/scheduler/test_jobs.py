@@ -20,6 +20,7 @@ PACES = {
     "wake batches": 5 * SECOND,
     "wake inbox": 5 * SECOND,
     "wake parked": 10 * SECOND,
+    "wake topics": MINUTE,
     "review held": MINUTE,
     "abandoned uploads": MINUTE,
     "restore breakers": MINUTE,

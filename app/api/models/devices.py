@@ -14,7 +14,7 @@ from app.domain.vocabulary import Channel
 from app.services.devices import DeviceDraft, DeviceView
 from app.services.inbound_messages import InboundFilters
 from app.services.requests import BulkHead
-from app.services.topics import MOST_TOKENS, TokenResult
+from app.services.topics import TokenResult
 
 Platform = Literal["apns", "fcm"]
 
@@ -79,7 +79,8 @@ class NewTopic(Body):
 class Tokens(Body):
     """Tokens of registered devices."""
 
-    tokens: Annotated[list[Address], Field(min_length=1, max_length=MOST_TOKENS)]
+    tokens: Annotated[list[Address], Field(min_length=1)]
+    """10,000 at most."""
 
 
 class Members(Query):

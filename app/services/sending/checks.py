@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.db.arrays import flags, numbers, texts
 from app.db.sql import run
+from app.db.tables import device_tokens
 from app.domain.addresses import suppression_key
 from app.domain.decisions import Decision, Event
 from app.domain.lanes import Lane
@@ -28,6 +29,8 @@ def refused(
         message.id: _suppressed(message, reason)
         for message, reason in _blocked(conn, lane, messages, contents)
     }
+    for message in _out_of_use(conn, messages):
+        decisions.setdefault(message.id, _suppressed(message, "inactive_device"))
     for message in messages:
         if message.expires_at <= now:
             decisions.setdefault(message.id, _expired(message))
@@ -55,6 +58,19 @@ def _blocked(
     )
     by_id = {message.id: message for message in messages}
     return [(by_id[row.id], row.reason) for row in rows]
+
+
+def _out_of_use(conn: sa.Connection, messages: Sequence[Claimed]) -> Iterable[Claimed]:
+    """Name the pushes to devices that are known to be out of use."""
+    pushes = [message for message in messages if message.channel == Channel.PUSH]
+    if not pushes:
+        return ()
+    query = sa.select(device_tokens.c.token).where(
+        device_tokens.c.token.in_({message.recipient_address for message in pushes}),
+        device_tokens.c.deactivated_at.is_not(None),
+    )
+    gone = set(conn.execute(query).scalars())
+    return [message for message in pushes if message.recipient_address in gone]
 
 
 def _suppressed(message: Claimed, reason: str) -> Decision:

@@ -69,7 +69,7 @@ class Contents:
     def envelope(self, message: Claimed) -> Envelope | Outcome:
         """Render a message; where that cannot be done, say so as the outcome it comes to."""
         sender = self.sender(message)
-        if sender is None:
+        if sender is None and message.channel != Channel.PUSH:
             return Outcome(
                 kind=OutcomeClass.CONFIG,
                 scope=ConfigScope.SENDER,
@@ -84,13 +84,13 @@ class Contents:
             return Outcome(kind=OutcomeClass.CONTENT, code="no_template", detail=str(exc))
         return self._envelope(message, sender, content)
 
-    def _envelope(self, message: Claimed, sender: Sender, content: Content) -> Envelope:
+    def _envelope(self, message: Claimed, sender: Sender | None, content: Content) -> Envelope:
         options = self.options(message)
         return Envelope(
             tag=Tag(uuid=message.uuid, priority=Priority(message.priority), attempt=message.tries),
             channel=Channel(message.channel),
             address=message.recipient_address,
-            sender=sender.written,
+            sender=sender.written if sender else "",
             subject=content.subject,
             text=content.text,
             html=content.html,

@@ -20,6 +20,7 @@ from app.services.catalog import Catalog
 from app.services.help_desk import HelpDesk
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
+from app.services.topic_sync import TopicSync
 from app.wake import Wake
 
 
@@ -51,6 +52,7 @@ class Tools:
     gateway_timeout: timedelta
     reply_within: timedelta = timedelta(days=7)
     help_desk: HelpDesk | None = None
+    topic_sync: TopicSync | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
     positions: Mapping[Priority, Positions] = field(

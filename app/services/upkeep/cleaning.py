@@ -14,7 +14,9 @@ from app.db.tables import (
     batch_rejects,
     batch_staging,
     claims,
+    device_tokens,
     event_keys,
+    inbound_messages,
     job_runs,
     lane_holds,
     message_batches,
@@ -103,6 +105,8 @@ def _leftovers(retention: timedelta) -> tuple[_Leftover, ...]:
             key=(inbox.id,),
             old=sa.and_(inbox.processed_at.is_not(None), inbox.received_at < _ago(retention + KEYS_OUTLIVE)),
         ),
+        _Leftover(key=(inbound_messages.c.id,), old=inbound_messages.c.received_at < _ago(retention)),
+        _Leftover(key=(device_tokens.c.id,), old=device_tokens.c.deactivated_at < _ago(retention)),
         _Leftover(key=(job_runs.c.job, job_runs.c.slot), old=job_runs.c.slot < _ago(retention)),
         _Leftover(
             key=(holds.priority, holds.channel, holds.held_from), old=holds.held_until < _ago(retention)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
-from app.db.tables import parked_events, webhook_inbox
+from app.db.tables import parked_events, topic_members, webhook_inbox
 from app.services.sending.tools import Tools
 
 # A fact whose message has not turned up by then is about none of ours.
@@ -25,6 +25,17 @@ def wake_parked(tools: Tools) -> bool:
     waits = _any(tools, sa.select(parked_events.c.id))
     if waits:
         tools.wake.parked()
+    return waits
+
+
+def wake_topics(tools: Tools) -> bool:
+    """Wake telling where a gateway does not know yet who follows a topic; tells whether it is so.
+
+    Raises Unavailable.
+    """
+    waits = _any(tools, sa.select(topic_members.c.topic_id).where(topic_members.c.state != "subscribed"))
+    if waits:
+        tools.wake.topics()
     return waits
 
 

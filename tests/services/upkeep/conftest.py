@@ -37,6 +37,9 @@ class RecordingWake:
     def parked(self):
         self.told.append(("parked",))
 
+    def topics(self):
+        self.told.append(("topics",))
+
 
 class Table:
     """Rows of one test's database."""

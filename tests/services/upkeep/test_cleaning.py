@@ -166,3 +166,25 @@ def test_partitions_that_are_missing_are_made_as_the_application(table, tools, o
     with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
         owner.execute(f"DROP TABLE {last}")
     assert ensure_partitions(tools) == 1
+
+
+def test_what_people_sent_goes_after_the_retention(table, tools):
+    for age in ("31 days", "29 days"):
+        table(
+            "INSERT INTO inbound_messages (channel, gateway, sender_address, recipient_address, received_at)"
+            f" VALUES ('sms', 'twilio', '+1', '+2', now() - interval '{age}')"
+        )
+    clean_up(tools, timedelta(days=30))
+    assert table.one("SELECT count(*) FROM inbound_messages") == 1
+
+
+def test_devices_out_of_use_go_after_the_retention(table, tools):
+    ages = {"long": "now() - interval '31 days'", "lately": "now() - interval '29 days'", "never": "NULL"}
+    for token, at in ages.items():
+        why = "NULL" if at == "NULL" else "'gateway'"
+        table(
+            "INSERT INTO device_tokens (token, platform, recipient_id, deactivated_at, deactivated_why)"
+            f" VALUES ('{token}', 'fcm', 1, {at}, {why})"
+        )
+    clean_up(tools, timedelta(days=30))
+    assert table("SELECT token FROM device_tokens ORDER BY token") == [("lately",), ("never",)]

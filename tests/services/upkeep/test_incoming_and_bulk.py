@@ -1,6 +1,6 @@
 from app.services.upkeep import bulk
 from app.services.upkeep.bulk import Stalls
-from app.services.upkeep.incoming import wake_inbox, wake_parked
+from app.services.upkeep.incoming import wake_inbox, wake_parked, wake_topics
 
 
 def test_a_webhook_that_waits_wakes_recording(table, tools, wake):
@@ -51,3 +51,12 @@ def test_batches_in_upload_or_expanded_are_left_alone(table, tools, wake):
         table.batch(state=state)
     stalls = Stalls()
     assert [stalls.wake(tools) for _ in range(2)] == [0, 0]
+
+
+def test_members_that_a_gateway_does_not_know_wake_whoever_tells_it(table, tools, wake):
+    assert not wake_topics(tools)
+    table("INSERT INTO topics (id, name) VALUES (1, 'news')")
+    table("INSERT INTO device_tokens (id, token, platform, recipient_id) VALUES (1, 'a', 'fcm', 1)")
+    table("INSERT INTO topic_members (topic_id, device_id, state) VALUES (1, 1, 'subscribing')")
+    assert wake_topics(tools)
+    assert wake.told == [("topics",)]
