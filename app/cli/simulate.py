@@ -12,7 +12,7 @@ from rich.table import Table
 
 from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
-from app.simulator.environment import ACCOUNTS, GATEWAYS, HOST, environment, port_of
+from app.simulator.environment import ACCOUNTS, GATEWAYS, environment, origin, port_of
 from app.simulator.exchange import tellings
 from app.simulator.recipients import STORIES, fates_of
 from app.simulator.sender import Delivery
@@ -121,12 +121,12 @@ async def _serve(options: Options, *, quiet: bool) -> None:
 
 
 def _print_start(options: Options) -> None:
-    click.echo(f"Simulator: http://{HOST}:{options.port}/ (nothing leaves this machine)")
+    click.echo(f"Simulator: {origin(options.port)}/ (nothing leaves this machine)")
+    width = max(map(len, (*GATEWAYS, "webhooks")))
     for gateway in GATEWAYS:
-        click.echo(f"  {gateway:<8} http://{HOST}:{port_of(gateway, options.port)}")
-    click.echo(
-        f"  webhooks {options.delivery.target if options.delivery else 'off; turn on by --webhooks URL'}"
-    )
+        click.echo(f"  {gateway:<{width}} {origin(port_of(gateway, options.port))}")
+    target = options.delivery.target if options.delivery else "off; turn on by --webhooks URL"
+    click.echo(f"  {'webhooks':<{width}} {target}")
 
 
 def _print_recipients() -> None:

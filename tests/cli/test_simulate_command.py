@@ -1,6 +1,5 @@
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -11,18 +10,15 @@ import urllib3
 from click.testing import CliRunner
 
 from app.cli.simulate import simulate
+from app.simulator.environment import GATEWAYS, port_of
+from bench.ports import free_base
 
 RUN = "from app.cli.simulate import simulate; simulate()"
 
 
 @pytest.fixture
 def base():
-    while True:
-        base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in (base, base + 1, base + 2):
-                stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))
-            return base
+    return free_base()
 
 
 @pytest.fixture
@@ -45,6 +41,15 @@ def test_list_shows_the_magic_recipients():
     result = CliRunner().invoke(simulate, ["--list"])
     assert result.exit_code == 0
     assert "soft-bounce@" in result.output
+    assert "+1 555 452 …" in result.output
+    assert "70c51550…" in result.output
+
+
+def test_list_has_the_words_of_each_gateway_for_a_fate():
+    # Wide enough that no words are broken.
+    result = CliRunner().invoke(simulate, ["--list"], env={"COLUMNS": "400"})
+    assert "postal: MessageSent, MessageBounced" in result.output
+    assert "ses: Send, Delivery, Bounce" in result.output
 
 
 def test_environment_can_be_put_into_a_file():
@@ -56,6 +61,8 @@ def test_environment_can_be_put_into_a_file():
 def test_it_ends_quietly_when_told_to(run, base, how):
     process = run("--port", base)
     assert f"http://127.0.0.1:{base}/" in process.stdout.readline()
+    lines = [process.stdout.readline().split() for _ in GATEWAYS]
+    assert lines == [[name, f"http://127.0.0.1:{port_of(name, base)}"] for name in GATEWAYS]
     process.send_signal(how)
     rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0
