@@ -163,6 +163,32 @@ EXPECTED: Mapping[str, Expected] = {
         lacks=frozenset({"sixteen headers"}),
         longest=1_000_000,
     ),
+    "smtp": Expected(
+        sender="News <news@example.org>",
+        fates={
+            **_EMAIL,
+            # A relay takes a mail or refuses it; of a mail that arrives nothing comes back.
+            "delivered": "accepted",
+            "open": "accepted",
+            "click": "accepted",
+            "unsubscribe": "accepted",
+            "slow": "accepted",
+            "lost": "unknown",
+            "complaint": "accepted: complained",
+            "deferred": "accepted: deferred unreachable",
+            "soft-bounce": "accepted: deferred unreachable, bounced unreachable",
+            "bounce": "recipient",
+            "late-bounce": "accepted: bounced recipient",
+            "suppressed": "accepted: bounced recipient",
+            "held": "config",
+        },
+        # A page is no SMTP: after the end of a mail it leaves open what became of it.
+        faults={f"proxy {status}": "unknown" for status in (429, 502, 503, 504)},
+        waits=False,
+        longest=1_000_000,
+        told=False,
+        proof=frozenset({"x-tocsin-signature"}),
+    ),
     "sendgrid": Expected(
         sender="News <news@example.org>",
         fates={
