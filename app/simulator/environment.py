@@ -1,6 +1,6 @@
 """Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
 
-from app.simulator.accounts import apns, bandwidth, bird, fcm, messagebird, postal, sendgrid, ses
+from app.simulator.accounts import apns, bandwidth, bird, fcm, messagebird, postal, sendgrid, ses, twilio
 
 HOST = "127.0.0.1"
 # Each has the port after the one before it: what is added goes to the end.
@@ -13,6 +13,7 @@ ACCOUNTS = (
     bandwidth.ACCOUNT,
     messagebird.ACCOUNT,
     bird.ACCOUNT,
+    twilio.ACCOUNT,
 )
 GATEWAYS = tuple(account.name for account in ACCOUNTS)
 

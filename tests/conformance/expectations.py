@@ -117,6 +117,29 @@ _TEXT: Fates = {
     "throttled": "throttle",
 }
 
+# Who answers a call hears it, and a machine hears it too where nothing else is asked for. Nobody presses
+# a key that is not asked for.
+_CALL: Fates = {
+    **_BROKEN,
+    "delivered": "accepted: delivered",
+    "open": "accepted: delivered",
+    "click": "accepted: delivered",
+    "unsubscribe": "accepted: delivered",
+    "complaint": "accepted: delivered",
+    "deferred": "accepted: delivered",
+    "soft-bounce": "accepted: bounced unreachable",
+    "bounce": "accepted: failed unreachable",
+    "late-bounce": "accepted: delivered",
+    "suppressed": "accepted: delivered",
+    "rejected": "accepted: delivered",
+    "held": "config",
+    "throttled": "throttle",
+    "confirmed": "accepted: delivered",
+    "machine": "accepted: delivered",
+    "busy": "accepted: bounced unreachable",
+    "no-answer": "accepted: bounced unreachable",
+}
+
 # Neither Apple nor Google tells anything: it is the app that reports what came and what was opened.
 _PUSH: Fates = {
     **_BROKEN,
@@ -238,6 +261,29 @@ EXPECTED: Mapping[str, Expected] = {
         platform="apns",
         longest=3_000,
         proof=_REPORT,
+    ),
+    "twilio": Expected(
+        sender="Town Hall <+15550100100>",
+        # Who is opted out there is refused at once.
+        fates={**_TEXT, "suppressed": "recipient"},
+        longest=1_600,
+        proof=frozenset({"x-twilio-signature"}),
+    ),
+    "twilio_whatsapp": Expected(
+        sender="+15550100100",
+        fates={
+            **_TEXT,
+            "open": "accepted: delivered, opened",
+            "click": "accepted: delivered, opened",
+        },
+        longest=1_600,
+        proof=frozenset({"x-twilio-signature"}),
+    ),
+    "twilio_voice": Expected(
+        sender="+15550100100",
+        fates=_CALL,
+        longest=3_900,  # Of 4,000 with the TwiML around it.
+        proof=frozenset({"x-twilio-signature"}),
     ),
 }
 
