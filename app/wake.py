@@ -139,8 +139,9 @@ class BrokerWake:
             self._send(EVENTS_QUEUE, "record_event")
 
     def topics(self) -> None:
-        if self._waiting(EVENTS_QUEUE) < MOST_EVENT_WAKES:
-            self._send(EVENTS_QUEUE, "sync_topics")
+        # A flood of webhooks shall not keep it back, nor the other way round.
+        if self._waiting(INGEST_QUEUE) < MOST_EVENT_WAKES:
+            self._send(INGEST_QUEUE, "sync_topics")
 
     def _waiting(self, queue: str) -> int:
         with _hint():

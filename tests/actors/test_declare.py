@@ -88,8 +88,9 @@ def test_every_wake_is_for_an_actor_that_there_is(broker, wake):
         wake.release(priority)
     wake.parked()
     wake.inbox()
+    wake.topics()
     waiting = queued(broker)
-    assert len(waiting) == 27
+    assert len(waiting) == 28
     assert {actor for _, actor, _ in waiting} == {actor.__name__ for actor in ACTORS} == set(broker.actors)
 
 
