@@ -45,7 +45,7 @@ def sent(gateway, transport, messages):
         (Fate.GARBAGE, OutcomeClass.UNKNOWN, None),
     ],
 )
-def test_each_fate_comes_back_as_its_class(gateways, transport, push, name, fate, kind, scope):
+def test_each_fate_comes_back_as_its_class(gateways, transport, push, *, name, fate, kind, scope):
     address = address_for(fate, Channel.PUSH, platform=name)
     (outcome,) = sent(gateways[name], transport, [push(address=address)])
     assert (outcome.kind, outcome.scope) == (kind, scope)
