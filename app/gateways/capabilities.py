@@ -4,7 +4,7 @@ from app.domain.routing import EVERYTHING, Capability
 from app.gateways.base import Gateway
 
 _TABLE: dict[str, frozenset[str]] = {
-    "postal": frozenset({Capability.ATTACHMENTS}),
+    "postal": frozenset({Capability.ATTACHMENTS, Capability.INLINE_IMAGES}),
     "ses": frozenset({Capability.ATTACHMENTS, Capability.INLINE_IMAGES}),
     "sendgrid": frozenset({Capability.ATTACHMENTS, Capability.INLINE_IMAGES, Capability.PROVIDER_TEMPLATE}),
     "smtp": frozenset({Capability.ATTACHMENTS, Capability.INLINE_IMAGES}),

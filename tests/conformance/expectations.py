@@ -25,8 +25,9 @@ class Expected:
     gateway, where they are not `FAULTS`. `waits` tells whether a wait asked for in Retry-After is kept.
     `lacks` names the features of `messages.FEATURES` that it says it cannot express, `longest` the
     characters of the longest text that it takes. `bad_member` is an address that spoils a batch, and
-    its class. `told` is whether the vendor has webhooks, `proof` are the headers without which they
-    are forged, `whole` is whether the proof is about what the webhook says, not only about who asks.
+    its class. `told` is whether there are webhooks, and `teller` a fate that they always tell of. `proof`
+    are the headers without which they are forged, `whole` is whether the proof is about what the
+    webhook says, not only about who asks.
     """
 
     sender: str
@@ -38,6 +39,7 @@ class Expected:
     longest: int
     bad_member: tuple[str, str] | None = None
     told: bool = True
+    teller: str = "delivered"
     proof: frozenset[str] = frozenset()
     whole: bool = True
 
@@ -176,7 +178,6 @@ EXPECTED: Mapping[str, Expected] = {
             "held": "accepted: failed config",
             "throttled": "accepted: failed throttle",
         },
-        lacks=frozenset({"picture inside"}),
         longest=1_000_000,
         proof=frozenset({"x-postal-signature-256"}),
     ),
@@ -209,7 +210,7 @@ EXPECTED: Mapping[str, Expected] = {
         faults={f"proxy {status}": "unknown" for status in (429, 502, 503, 504)},
         waits=False,
         longest=1_000_000,
-        told=False,
+        teller="late-bounce",
         proof=frozenset({"x-tocsin-signature"}),
     ),
     "sendgrid": Expected(

@@ -23,7 +23,7 @@ class Telling(Silent):
 @pytest.mark.parametrize(
     ("name", "can", "cannot"),
     [
-        ("postal", "attachments", "inline_images"),
+        ("postal", "inline_images", "provider_template"),
         ("ses", "inline_images", "provider_template"),
         ("sendgrid", "provider_template", "media"),
         ("smtp", "inline_images", "provider_template"),

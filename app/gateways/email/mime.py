@@ -13,10 +13,12 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
+from app.domain.facts import Tag
 from app.gateways.base import Attachment, Envelope
 from app.gateways.email.mail import Mailbox, encoded, mailbox
 
 LONGEST_LINE = 998  # without its CRLF
+TAG = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}_p[0-4]_[0-9]{1,6}"
 GOOD_LENGTH = 76
 MOST_BYTES = 25 * 1024 * 1024
 
@@ -28,6 +30,7 @@ _CONTENT_ID = re.compile(r"[!-;=?-~]{1,200}")
 # These hold other mails or parts, and may not be encoded as an attachment has to be.
 _NESTING = ("multipart/", "message/")
 _LITERALLY_ENCODED = "=?"
+_MESSAGE_ID = re.compile(rf"<?({TAG})@[^\s@<>]+", re.IGNORECASE)
 
 
 def mail_of(
@@ -51,6 +54,18 @@ def unwritable(message: Envelope, *, at_most: int = MOST_BYTES) -> str | None:
 def message_id(message: Envelope, domain: str) -> str:
     """Give the Message-ID: it names the message and the try wherever the mail's own head is shown."""
     return f"<{message.tag}@{domain}>"
+
+
+def tag_of_message_id(text: str) -> Tag | None:
+    """Find our tag in a Message-ID that we wrote."""
+    found = _MESSAGE_ID.search(text)
+    return tag_in(found[1]) if found else None
+
+
+def tag_in(spelled: str) -> Tag | None:
+    """Read a tag of which somebody on the way may have changed the case."""
+    uuid, priority, attempt = spelled.split("_")
+    return Tag.parse(f"{uuid.lower()}_{priority.upper()}_{attempt}")
 
 
 def size_of(message: Envelope) -> int:

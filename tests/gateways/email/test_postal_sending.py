@@ -1,5 +1,6 @@
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 
 import orjson
 import pytest
@@ -77,9 +78,23 @@ def test_what_cannot_be_expressed_is_not_built(postal, envelope):
         postal.build([envelope(subject="a\r\nBcc: b@example.net")], NOW)
 
 
-def test_pictures_inside_a_text_cannot_be_expressed(postal, envelope):
+def test_pictures_inside_a_text_go_as_a_whole_mail(postal, envelope):
     picture = Attachment(filename="a.png", content_type="image/png", content=b"x", content_id="a")
-    assert postal.cannot_express(envelope(attachments=[picture])) == "an attachment's content id"
+    request = postal.build([envelope(attachments=[picture])], NOW)
+    body = orjson.loads(request.body)
+    assert request.url == "https://postal.example.net/api/v1/send/raw"
+    assert (body["rcpt_to"], body["mail_from"]) == (["rcpt@example.com"], "news@example.org")
+    mail = message_from_bytes(b64decode(body["data"]), policy=policy.default)
+    assert mail["x-postal-tag"] == "019a4f6e-7c1d-7a3b-8f00-1234567890ab_P3_2"
+    assert mail["message-id"] == "<019a4f6e-7c1d-7a3b-8f00-1234567890ab_P3_2@example.org>"
+    (_, related) = mail.iter_parts()
+    assert [part["content-id"] for part in related.iter_parts()] == [None, "<a>"]
+
+
+@pytest.mark.parametrize("content_id", [None, "a"])
+def test_what_is_larger_than_mails_may_be_cannot_be_expressed(postal, envelope, content_id):
+    file = Attachment(filename="a", content_type="a/b", content=bytes(20 * 1024**2), content_id=content_id)
+    assert postal.cannot_express(envelope(attachments=[file])) == "more than 25 MB"
     assert postal.cannot_express(envelope()) is None
 
 

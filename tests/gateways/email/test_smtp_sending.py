@@ -5,7 +5,8 @@ import pytest
 
 from app.errors import ConfigurationError, Invalid
 from app.gateways.base import Attachment, Tls
-from app.gateways.email.smtp.return_path import return_path, tag_of_message_id, tag_of_return_path
+from app.gateways.email.mime import tag_of_message_id
+from app.gateways.email.smtp.return_path import return_path, tag_of_return_path
 from app.gateways.email.smtp.sending import Smtp
 from app.settings import Settings
 

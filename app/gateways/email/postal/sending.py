@@ -14,9 +14,12 @@ from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import code_in_short, identifier, in_short, json_object, part, wait_asked_for, words
 from app.gateways.base import Attachment, Envelope, HttpRequest, HttpResponse
 from app.gateways.email.mail import mailbox, unsendable
+from app.gateways.email.mime import MOST_BYTES, mail_of, size_of, unwritable
 from app.settings import Settings
 
-_PATH = "/api/v1/send/message"
+_MESSAGE = "/api/v1/send/message"
+_RAW = "/api/v1/send/raw"
+_TAG_FIELD = "X-Postal-Tag"
 
 _ACCOUNT = (OutcomeClass.CONFIG, ConfigScope.ACCOUNT)
 _SENDER = (OutcomeClass.CONFIG, ConfigScope.SENDER)
@@ -66,15 +69,21 @@ class Postal:
             timeout=timedelta(seconds=settings.gateway_timeout_seconds),
         )
 
-    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:  # noqa: ARG002 — Postal takes no time; the protocol gives one.
-        """Make the request for one message; raises Invalid where `cannot_express` names something."""
+    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
+        """Make the request for one message; raises Invalid where `cannot_express` names something.
+
+        Postal writes the mail, unless there is something in it that only a whole mail can say.
+        """
         (message,) = messages
         if fault := self.cannot_express(message):
             raise Invalid.of("message", fault)
+        path, parameters = (
+            (_RAW, _raw(message, now)) if _has_pictures(message) else (_MESSAGE, _parameters(message))
+        )
         return HttpRequest(
-            url=f"{self.url}{_PATH}",
+            url=f"{self.url}{path}",
             headers={"Content-Type": "application/json", "X-Server-API-Key": self.api_key},
-            body=orjson.dumps(_parameters(message)),
+            body=orjson.dumps(parameters),
             timeout=self.timeout,
         )
 
@@ -89,12 +98,12 @@ class Postal:
         return [self._refused(answer)]
 
     def cannot_express(self, message: Envelope) -> str | None:
-        """Name what Postal would drop: it has no content ids, so no pictures inside of a text."""
+        """Name what neither Postal nor a whole mail could say, or what makes it larger than mails may be."""
         if fault := unsendable(message):
             return fault
-        if any(attachment.content_id for attachment in message.attachments):
-            return "an attachment's content id"
-        return None
+        if _has_pictures(message):
+            return unwritable(message)
+        return f"more than {MOST_BYTES // 1024**2} MB" if size_of(message) > MOST_BYTES else None
 
     def _refused(self, answer: dict[str, Any]) -> Outcome:
         data = part(answer, "data")
@@ -121,6 +130,18 @@ def _parameters(message: Envelope) -> dict[str, Any]:
         "attachments": [_attachment(each) for each in message.attachments],
     }
     return {name: value for name, value in parameters.items() if value}
+
+
+def _has_pictures(message: Envelope) -> bool:
+    """Tell whether a text shows something by its content id, for which Postal's own form has no place."""
+    return any(attachment.content_id for attachment in message.attachments)
+
+
+def _raw(message: Envelope, now: datetime) -> dict[str, Any]:
+    sender = mailbox(message.sender)
+    address = sender.address if sender else ""
+    mail = mail_of(message, now=now, domain=address.rpartition("@")[2], extra={_TAG_FIELD: str(message.tag)})
+    return {"rcpt_to": [message.address], "mail_from": address, "data": b64encode(mail).decode()}
 
 
 def _attachment(attachment: Attachment) -> dict[str, str]:

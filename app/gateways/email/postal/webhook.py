@@ -13,6 +13,7 @@ from app.domain.vocabulary import EventType, OutcomeClass
 from app.errors import ProofUnavailable
 from app.gateways.answers import code_in_short, identifier, in_short, json_object, key_of, moment, part, words
 from app.gateways.base import QuietWebhook, WebhookRequest
+from app.gateways.email.mime import tag_of_message_id
 from app.gateways.email.postal.proof import check_signature, key_of_set, key_of_settings
 from app.settings import Settings
 
@@ -175,7 +176,8 @@ def _fact(
     data: Mapping[str, str] | None = None,
 ) -> Fact | None:
     occurred_at = moment(when) or moment(told.get("timestamp"))
-    tag, external_id = Tag.parse(words(message, "tag")), identifier(message.get("id"))
+    tag = Tag.parse(words(message, "tag")) or tag_of_message_id(words(message, "message_id"))
+    external_id = identifier(message.get("id"))
     if words(message, "direction") == "incoming" or occurred_at is None or not (tag or external_id):
         return None
     return Fact(

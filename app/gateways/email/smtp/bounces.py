@@ -15,7 +15,8 @@ from email.utils import parsedate_to_datetime
 from app.domain.facts import Fact, Tag
 from app.domain.vocabulary import EventType, OutcomeClass
 from app.gateways.answers import code_in_short, in_short, key_of
-from app.gateways.email.smtp.return_path import tag_of_message_id, tag_of_return_path
+from app.gateways.email.mime import tag_of_message_id
+from app.gateways.email.smtp.return_path import tag_of_return_path
 
 Meaning = tuple[EventType, OutcomeClass | None]
 Told = tuple[Meaning, str, str]  # what it means, its code, its words
