@@ -1,5 +1,7 @@
+import json
 from base64 import b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 
 import orjson
 import pytest
@@ -318,3 +320,29 @@ def test_credentials_without_a_password_are_a_mistake(settings, half):
 
 def test_credentials_are_not_shown():
     assert "sec:ret" not in repr(WEBHOOK)
+
+
+EXAMPLES = next(
+    (
+        found
+        for parent in Path(__file__).parents
+        if (found := parent / "shared" / "vectors" / "bandwidth_callback_examples.json").exists()
+    ),
+    None,
+)
+
+
+@pytest.mark.skipif(EXAMPLES is None, reason="the vendor's collection is not here")
+def test_every_published_example_is_read():
+    for name, example in json.loads(EXAMPLES.read_bytes()).items():
+        made = request([example])
+        told = [fact.event_type for fact in WEBHOOK.events(made)]
+        expected = {
+            "message-received": [],
+            "message-sending": [EventType.SENT],
+            "message-sent": [EventType.SENT],
+            "message-delivered": [EventType.DELIVERED],
+            "message-failed": [EventType.FAILED],
+        }[example["type"]]
+        assert (name, told) == (name, expected)
+        assert len(WEBHOOK.inbound(made)) == (example["type"] == "message-received")
