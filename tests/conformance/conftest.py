@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.domain.vocabulary import Channel
 from app.simulator.recipients import fates_of
 from tests.conformance.expectations import Expected, expected_of
 from tests.conformance.messages import FEATURES, LENGTHS
@@ -14,9 +15,8 @@ def pytest_generate_tests(metafunc):
     """Run a test for each gateway there is, and for each fate, feature or length that its channel has."""
     if "gateway" not in metafunc.fixturenames:
         return
-    found = _FOUND
-    if "somebody_writes" in metafunc.fixturenames:
-        found = {name: gateway for name, gateway in _FOUND.items() if can_be_written_to(gateway)}
+    wanted = [fits for name, fits in _ONLY.items() if name in metafunc.fixturenames]
+    found = {name: gateway for name, gateway in _FOUND.items() if all(fits(gateway) for fits in wanted)}
     cases = [(name, each) for name, gateway in found.items() for each in _range(metafunc, gateway.channel)]
     second = _second(metafunc)
     if second:
@@ -25,6 +25,11 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("gateway", list(found))
 
 
+# Fixtures that only some gateways can have; a test that asks for one runs for those.
+_ONLY = {
+    "somebody_writes": can_be_written_to,
+    "calls": lambda gateway: gateway.channel is Channel.VOICE,
+}
 _RANGES = {
     "fate": fates_of,
     "feature": lambda channel: FEATURES[channel],
@@ -39,6 +44,11 @@ def _second(metafunc):
 def _range(metafunc, channel):
     second = _second(metafunc)
     return list(_RANGES[second](channel)) if second else [None]
+
+
+@pytest.fixture
+def calls():
+    """Mark a test of calls."""
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def test_webhooks_tell_what_became_of_it_once_a_fact(stage, gateway, fate, expec
 
 
 def test_facts_are_about_our_tag_or_the_id_that_was_answered(stage, gateway, expected, write):
-    message, other = write(number=1), write(number=2)
+    message, other = (write(expected.teller, number) for number in (1, 2))
     (outcome,) = stage.send(gateway, message)
     stage.send(gateway, other)
     facts = [fact for _, fact in stage.about(message, outcome)]

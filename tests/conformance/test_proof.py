@@ -14,7 +14,7 @@ JUNK = (None, 7, "x", [], {}, True, [[]])
 @pytest.fixture
 def told(stage, gateway, expected, write):
     """The requests that told of one message; empty for a gateway that tells nothing."""
-    message = write()
+    message = write(expected.teller)
     (outcome,) = stage.send(gateway, message)
     requests = [request for request, _ in stage.about(message, outcome)]
     assert bool(requests) == expected.told
