@@ -24,8 +24,7 @@ class Plan:
     @property
     def web_url(self) -> str:
         """Where the web process is reached from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 - Only compared.
-        return f"http://{host}:{self.port}"
+        return f"http://{host_to_reach(self.host)}:{self.port}"
 
     @property
     def simulator_url(self) -> str | None:
@@ -40,6 +39,11 @@ class Plan:
                 ports.check_free("127.0.0.1", port, "SIMULATOR_PORT")
 
 
+def host_to_reach(host: str) -> str:
+    """Tell where this machine reaches what listens on that host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - Only compared.
+
+
 def decide(settings: Settings) -> Plan:
     """Decide what runs. Without a gateway and with a database of our own, gateways are simulated."""
     simulated = settings.database_url is None and not has_gateway(settings)
@@ -50,8 +54,16 @@ def decide(settings: Settings) -> Plan:
         host=settings.host,
         port=settings.port,
         simulator_port=settings.simulator_port if simulated else None,
-        environment=environment(settings.simulator_port) if simulated else {},
+        environment=_simulated(settings) if simulated else {},
     )
+
+
+def _simulated(settings: Settings) -> dict[str, str]:
+    """Tell the processes of the simulator, and where it reaches us: callbacks are made of that."""
+    variables = environment(settings.simulator_port)
+    if settings.public_base_url is None:
+        variables["PUBLIC_BASE_URL"] = f"http://{host_to_reach(settings.host)}:{settings.port}"
+    return variables
 
 
 def has_gateway(settings: Settings) -> bool:

@@ -14,7 +14,7 @@ from app import settings as config
 from app.bootstrap import in_order
 from app.cli import local
 from app.cli.demonstration.api import Http, Unexpected
-from app.cli.plan import decide
+from app.cli.plan import decide, host_to_reach
 from app.db.engine import make_engine
 from app.domain.vocabulary import Channel
 from app.embedded import places
@@ -98,8 +98,7 @@ def _found(settings: Settings) -> System:
 
 
 def _url(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - Only compared.
-    return f"http://{host}:{settings.port}"
+    return f"http://{host_to_reach(settings.host)}:{settings.port}"
 
 
 def _key(settings: Settings) -> str:
