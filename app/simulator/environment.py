@@ -1,6 +1,17 @@
 """Which gateways are simulated, where they listen, and the settings that point Tocsin at them."""
 
-from app.simulator.accounts import apns, bandwidth, bird, fcm, messagebird, postal, sendgrid, ses, twilio
+from app.simulator.accounts import (
+    apns,
+    bandwidth,
+    bird,
+    fcm,
+    messagebird,
+    postal,
+    sendgrid,
+    ses,
+    smtp,
+    twilio,
+)
 
 HOST = "127.0.0.1"
 # Each has the port after the one before it: what is added goes to the end.
@@ -14,6 +25,7 @@ ACCOUNTS = (
     messagebird.ACCOUNT,
     bird.ACCOUNT,
     twilio.ACCOUNT,
+    smtp.ACCOUNT,
 )
 GATEWAYS = tuple(account.name for account in ACCOUNTS)
 
