@@ -38,6 +38,7 @@ from app.services.prices import PriceService
 from app.services.senders import SenderService
 from app.services.sending.content import Contents
 from app.services.sending.tools import Tools
+from app.services.sequences import SequenceService
 from app.services.stats import StatsService
 from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
@@ -140,6 +141,10 @@ class App:
     @cached_property
     def senders(self) -> SenderService:
         return SenderService(self.engine, self.catalog, phone_region=self.settings.phone_region)
+
+    @cached_property
+    def sequences(self) -> SequenceService:
+        return SequenceService(self.engine, self.catalog, self.wake, self.settings)
 
     @cached_property
     def prices(self) -> PriceService:

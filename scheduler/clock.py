@@ -18,7 +18,7 @@ from scheduler.runner import TOLD_FROM, Runner
 log = structlog.get_logger(__name__)
 
 # What is urgent never waits for a thread that is cleaning up.
-THREADS = {"urgent": 2, "default": 4}
+THREADS = {"urgent": 3, "default": 4}
 # A job may need a connection while it has one; the lead has one of its own.
 CONNECTIONS = 2 * sum(THREADS.values()) + 1
 

@@ -12,6 +12,7 @@ from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_delta
 from app.services.sending.gate import note_holds
 from app.services.sending.tools import Tools
 from app.services.upkeep import incoming
+from app.services.upkeep.advancing import advance_sequences, forget_sequences
 from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.bulk import Stalls
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
@@ -56,16 +57,18 @@ class Job:
 
 def jobs_of(settings: Settings) -> tuple[Job, ...]:
     """List every job. What they remember from run to run is new in each list."""
-    jobs = (*_sending_jobs(settings.lanes), *_recording_jobs(), *_keeping_jobs(settings))
+    jobs = (*_sending_jobs(settings), *_recording_jobs(), *_keeping_jobs(settings))
     frequent = tuple(job.name for job in jobs if job.every < SELDOM)
     forget = Job(name="forget runs", every=10 * _MINUTE, run=partial(forget_runs, frequent=frequent))
     return (*jobs, forget)
 
 
-def _sending_jobs(lanes: Mapping[Priority, Lane]) -> list[Job]:
+def _sending_jobs(settings: Settings) -> list[Job]:
+    advance = partial(advance_sequences, settings=settings)
     return [
         Job(name="dispatch urgent", every=_SECOND, run=dispatch_urgent, urgent=True),
-        *_release_jobs(lanes),
+        Job(name="advance sequences", every=_SECOND, run=advance, urgent=True),
+        *_release_jobs(settings.lanes),
         Job(name="dispatch", every=10 * _SECOND, run=dispatch),
         Job(name="note holds", every=10 * _SECOND, run=note_holds),
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
@@ -102,12 +105,14 @@ def _recording_jobs() -> list[Job]:
 def _keeping_jobs(settings: Settings) -> list[Job]:
     held = partial(review_held, held_for=timedelta(hours=settings.held_hours), then=settings.held_then)
     clean = partial(clean_up, retention=timedelta(days=settings.retention_days))
+    forget = partial(forget_sequences, retention=timedelta(days=settings.retention_days))
     return [
         Job(name="review held", every=_MINUTE, run=held),
         Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
         Job(name="rate counters", every=5 * _MINUTE, run=save_counts),
         Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
         Job(name="event partitions", every=_DAY, run=ensure_partitions),
+        Job(name="forget sequences", every=_DAY, offset=timedelta(hours=4), run=forget),
         Job(name="clean up", every=_DAY, offset=timedelta(hours=4), run=clean),
     ]
 

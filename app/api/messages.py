@@ -44,21 +44,20 @@ def send(app: App, call: Call, body: SendMessage) -> Response:
     """Send one message.
 
     The answer comes when the message is on disk. P0 needs a scope of its own. A push without an address
-    becomes one message for each device of the recipient that is in use.
+    becomes one message for each device of the recipient that is in use. With a `sequence`, this message is
+    its first step; those behind it are sent as long as none has arrived.
     """
     started = time.perf_counter()
-    accepted = app.messages.send(
-        call.caller,
-        body.request(),
-        idempotency_key=call.idempotency_key,
-        request_hash=call.fingerprint,
-    )
+    accepted, sequence = _accepted(app, call, body)
     observe_accept(accepted.priority, timedelta(seconds=time.perf_counter() - started))
     content = _sent(accepted)
     if accepted.messages:
         content["messages"] = [_sent(message) for message in accepted.messages]
     path = content["links"]["self"]
-    status = 200 if accepted.status is Status.SUPPRESSED else 202
+    if sequence is not None:
+        content["sequence"] = sequence
+        content["links"]["sequence"] = f"/v1/sequences/{sequence}"
+    status = 200 if accepted.status is Status.SUPPRESSED and sequence is None else 202
     return answer(status, content, headers={"Location": path, **replayed(is_replay=accepted.replayed)})
 
 
@@ -144,6 +143,17 @@ def events(app: App, call: Call, uuid: UUID) -> Response:
 def replayed(*, is_replay: bool) -> dict[str, str]:
     """Give the header that tells of an answer given again."""
     return {"Idempotency-Replayed": "true"} if is_replay else {}
+
+
+def _accepted(app: App, call: Call, body: SendMessage) -> tuple[Accepted, UUID | None]:
+    """Accept the message, and what is to follow it; gives the sequence's uuid where there is one."""
+    key, digest = call.idempotency_key, call.fingerprint
+    request = body.request()
+    if body.sequence is None:
+        sent = app.messages.send(call.caller, request, idempotency_key=key, request_hash=digest)
+        return sent, None
+    begun = app.sequences.start(call.caller, request, body.steps(), idempotency_key=key, request_hash=digest)
+    return begun.accepted, begun.sequence
 
 
 def _sent(accepted: Accepted) -> dict[str, Any]:

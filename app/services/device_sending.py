@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.domain.callers import Caller
-from app.domain.vocabulary import Priority, Status
+from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import InFlight, Invalid
 from app.queue import PACKAGE
 from app.services import idempotency
@@ -45,20 +45,34 @@ def accept_for_devices(
     Raises Invalid too where the recipient has no device in use.
     """
     idempotency.check_key(idempotency_key)
-    recipient = _recipient(request)
+    _recipient(request)
     request_hash = b"devices:" + request_hash
     with unavailable_when_down(), engine.begin() as conn:
-        if idempotency_key is not None:
-            known = _known(conn, caller, idempotency_key, request_hash)
-            if known is not None:
-                return _replayed(known)
-        devices = _devices(conn, recipient, request, settings)
-        prepare = partial(prepared, caller, catalog=catalog, settings=settings)
-        messages = [_accepted(conn, prepare, request, device) for device in devices]
-        accepted = _all(messages)
-        if idempotency_key is not None:
-            _keep(conn, caller, idempotency_key, request_hash, accepted)
+        known = known_answer(conn, caller, idempotency_key, request_hash)
+        if known is not None:
+            return replayed(known)
+        accepted = accept_within(conn, catalog, settings, caller, request)
+        keep_answer(conn, caller, idempotency_key, request_hash, told(accepted))
     return accepted
+
+
+def goes_to_devices(request: SendRequest) -> bool:
+    """Tell whether a request means a person's devices and not one address."""
+    return request.channel is Channel.PUSH and request.recipient_address is None
+
+
+def accept_within(
+    conn: sa.Connection, catalog: Catalog, settings: Settings, caller: Caller, request: SendRequest
+) -> Accepted:
+    """Accept a request, for one address or for all devices, as a part of the caller's transaction.
+
+    Raises what MessageService.send does, but knows of no idempotency key.
+    """
+    prepare = partial(prepared, caller, catalog=catalog, settings=settings)
+    if not goes_to_devices(request):
+        return _accepted(conn, prepare, request)
+    devices = _devices(conn, _recipient(request), request, settings)
+    return _all([_accepted(conn, prepare, _for_device(request, device)) for device in devices])
 
 
 def _recipient(request: SendRequest) -> int:
@@ -92,18 +106,20 @@ def _accepted(
     conn: sa.Connection,
     prepare: Callable[[SendRequest], tuple[Plan, dict[str, Any]]],
     request: SendRequest,
-    device: sa.Row[Any],
 ) -> Accepted:
-    """Accept the message for one device, in its own language where the caller names none."""
-    own = replace(
+    the_plan, parameters = prepare(request)
+    key = {"key": None, "request_hash": b"", "kept": idempotency.KEPT}
+    return as_accepted(run(conn, PACKAGE, "accept", {**parameters, **key}).one(), the_plan)
+
+
+def _for_device(request: SendRequest, device: sa.Row[Any]) -> SendRequest:
+    """Mean one device, in its own language where the caller names none."""
+    return replace(
         request,
         recipient_address=device.token,
         platform=device.platform,
         locale=request.locale or device.locale,
     )
-    the_plan, parameters = prepare(own)
-    key = {"key": None, "request_hash": b"", "kept": idempotency.KEPT}
-    return as_accepted(run(conn, PACKAGE, "accept", {**parameters, **key}).one(), the_plan)
 
 
 def _all(messages: Sequence[Accepted]) -> Accepted:
@@ -111,8 +127,12 @@ def _all(messages: Sequence[Accepted]) -> Accepted:
     return replace(first, messages=tuple(messages))
 
 
-def _known(conn: sa.Connection, caller: Caller, key: str, request_hash: bytes) -> Mapping[str, Any] | None:
+def known_answer(
+    conn: sa.Connection, caller: Caller, key: str | None, request_hash: bytes
+) -> Mapping[str, Any] | None:
     """Hold the key until the end of the transaction; gives the first answer where there is one."""
+    if key is None:
+        return None
     parameters = {"client_id": caller.client_id, "key": key}
     if not run(conn, PACKAGE, "hold_key", parameters).one().locked:
         raise InFlight("a request with this idempotency key is still running")
@@ -121,8 +141,12 @@ def _known(conn: sa.Connection, caller: Caller, key: str, request_hash: bytes) -
     return idempotency.replay(row.state, row.request_hash, row.answer, request_hash) if row else None
 
 
-def _keep(conn: sa.Connection, caller: Caller, key: str, request_hash: bytes, accepted: Accepted) -> None:
-    answer = _told(accepted) | {"messages": [_told(message) for message in accepted.messages]}
+def keep_answer(
+    conn: sa.Connection, caller: Caller, key: str | None, request_hash: bytes, answer: Mapping[str, Any]
+) -> None:
+    """Keep the answer under the key that `known_answer` holds."""
+    if key is None:
+        return
     parameters = {
         "client_id": caller.client_id,
         "key": key,
@@ -133,7 +157,18 @@ def _keep(conn: sa.Connection, caller: Caller, key: str, request_hash: bytes, ac
     run(conn, PACKAGE, "keep_answer", parameters)
 
 
-def _told(accepted: Accepted) -> dict[str, Any]:
+def told(accepted: Accepted) -> dict[str, Any]:
+    """Spell an answer as it is kept under a key."""
+    return _one(accepted) | {"messages": [_one(message) for message in accepted.messages]}
+
+
+def replayed(answer: Mapping[str, Any]) -> Accepted:
+    """Read an answer back that was kept under a key."""
+    messages = tuple(_read(each) for each in answer["messages"])
+    return replace(_read(answer), messages=messages)
+
+
+def _one(accepted: Accepted) -> dict[str, Any]:
     return {
         "uuid": str(accepted.uuid),
         "status": accepted.status.value,
@@ -141,11 +176,6 @@ def _told(accepted: Accepted) -> dict[str, Any]:
         "gateway": accepted.gateway,
         "reason": accepted.reason,
     }
-
-
-def _replayed(answer: Mapping[str, Any]) -> Accepted:
-    messages = tuple(_read(each) for each in answer["messages"])
-    return replace(_read(answer), messages=messages)
 
 
 def _read(told: Mapping[str, Any]) -> Accepted:

@@ -49,7 +49,6 @@ CREATE TABLE sequences (
     uuid uuid NOT NULL DEFAULT new_uuid() CONSTRAINT sequences_uuid_key UNIQUE,
     client_id bigint NOT NULL REFERENCES api_clients,
     scopes text[] NOT NULL,
-    first_message uuid NOT NULL CONSTRAINT sequences_first_message_key UNIQUE,
     state text NOT NULL DEFAULT 'running'
         CONSTRAINT sequences_state_check CHECK (state IN ('running', 'finished', 'stopped', 'cancelled')),
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -65,22 +64,27 @@ CREATE TABLE sequence_steps (
     until text NOT NULL DEFAULT 'delivered'
         CONSTRAINT sequence_steps_until_check CHECK (until IN ('delivered', 'confirmed')),
     after interval NOT NULL,
-    due_at timestamptz,
+    due_at timestamptz NOT NULL,
     state text NOT NULL DEFAULT 'waiting'
         CONSTRAINT sequence_steps_state_check
         CHECK (state IN ('waiting', 'sent', 'skipped', 'failed', 'cancelled')),
     request jsonb,
-    message_id bigint,
-    message_priority text,
-    message_uuid uuid,
     error text,
     decided_at timestamptz,
     PRIMARY KEY (sequence_id, position),
-    CONSTRAINT sequence_steps_sent_has_message_check
-        CHECK ((state = 'sent') = (message_id IS NOT NULL AND message_uuid IS NOT NULL)),
     CONSTRAINT sequence_steps_waiting_has_request_check CHECK ((state = 'waiting') = (request IS NOT NULL))
 );
-CREATE INDEX sequence_steps_due_idx ON sequence_steps (due_at) WHERE state = 'waiting' AND due_at IS NOT NULL;
+CREATE INDEX sequence_steps_due_idx ON sequence_steps (due_at) WHERE state = 'waiting';
+
+CREATE TABLE sequence_messages (
+    sequence_id bigint NOT NULL,
+    position integer NOT NULL,
+    message_id bigint NOT NULL,
+    message_priority text NOT NULL,
+    message_uuid uuid NOT NULL,
+    PRIMARY KEY (sequence_id, position, message_id),
+    FOREIGN KEY (sequence_id, position) REFERENCES sequence_steps ON DELETE CASCADE
+);
 """
 
 
@@ -90,5 +94,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE sequence_steps, sequences")
+    op.execute("DROP TABLE sequence_messages, sequence_steps, sequences")
     op.execute("DROP TABLE spending_deltas, spending, prices")

@@ -9,6 +9,7 @@ SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days
 
 PACES = {
     "dispatch urgent": SECOND,
+    "advance sequences": SECOND,
     "release every 1 s": SECOND,
     "release every 15 s": 15 * SECOND,
     "release every 60 s": MINUTE,
@@ -29,6 +30,7 @@ PACES = {
     "forget runs": 10 * MINUTE,
     "drop parked": 60 * MINUTE,
     "event partitions": DAY,
+    "forget sequences": DAY,
     "clean up": DAY,
 }
 
@@ -43,7 +45,11 @@ def test_every_job_is_there_at_its_pace(jobs):
 
 
 def test_urgent_lanes_are_looked_after_by_threads_of_their_own(jobs):
-    assert {name for name, job in jobs.items() if job.urgent} == {"dispatch urgent", "release every 1 s"}
+    assert {name for name, job in jobs.items() if job.urgent} == {
+        "dispatch urgent",
+        "release every 1 s",
+        "advance sequences",
+    }
 
 
 def test_lapsed_claims_are_looked_for_as_often_as_each_lane_wants(jobs):

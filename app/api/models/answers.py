@@ -41,6 +41,8 @@ class Sent(Answer):
     links: dict[str, str]
     messages: list[SentToDevice] | None = None
     """All of them, where the request went to a recipient's devices; the first pending one stands above."""
+    sequence: UUID | None = None
+    """What follows, where the request had a `sequence`."""
 
 
 class BatchTaken(Answer):

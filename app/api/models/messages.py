@@ -1,13 +1,15 @@
 """Bodies and queries about messages and batches."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from app.api.models.base import Address, Base64, Body, Id, Locale, Plain, Query, Slug, Time, Word
-from app.api.models.options import EmailOptions, PushOptions, SmsOptions, VoiceOptions, WhatsAppOptions
+from app.api.models.options import Sections
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority, Status
+from app.services.following import StepDraft
 from app.services.requests import BulkHead, File, Filters, SendRequest
 
 
@@ -22,7 +24,12 @@ class Attachment(Body):
     """For images that the HTML names as `cid:…`."""
 
 
-class Shared(Body):
+def files(attachments: list[Attachment]) -> tuple[File, ...]:
+    """Give attachments in the services' words."""
+    return tuple(File(**vars(attachment)) for attachment in attachments)
+
+
+class Shared(Sections):
     """What a single message and a bulk request have in common."""
 
     channel: Channel
@@ -55,27 +62,53 @@ class Shared(Body):
     """The one gateway to use; needs a scope."""
     platform: Literal["apns", "fcm"] | None = None
     """For push: what issued the token."""
-    email: EmailOptions | None = None
-    """Of these five, only the one for the message's own channel."""
-    sms: SmsOptions | None = None
-    whatsapp: WhatsAppOptions | None = None
-    voice: VoiceOptions | None = None
-    push: PushOptions | None = None
     scheduled_for: Time | None = None
     expires_at: Time | None = None
 
     def head(self) -> dict[str, Any]:
         """Give the fields of a request in the services' words."""
-        given = dict(vars(self))
-        sections = {channel: given.pop(channel.value) for channel in Channel}
-        return given | {
-            "attachments": tuple(File(**vars(attachment)) for attachment in self.attachments),
-            "sections": {
-                channel: section.model_dump(mode="json", exclude_none=True)
-                for channel, section in sections.items()
-                if section is not None
-            },
-        }
+        given = {name: value for name, value in vars(self).items() if name not in Sections.model_fields}
+        return given | {"attachments": files(self.attachments), "sections": self.sections()}
+
+
+class Step(Sections):
+    """A message that follows unless an earlier one has arrived by then.
+
+    What is left out is as in the message before all steps, where it makes sense in this step's channel.
+    """
+
+    channel: Channel
+    after_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)]
+    """How long to wait behind the step before."""
+    until: Literal["delivered", "confirmed"] = "delivered"
+    """What stops this step: an earlier message that was delivered or confirmed, or only one confirmed."""
+    recipient_address: Address | None = None
+    """May be left out where the first message's is a number and so is this one's."""
+    recipient_type: Word | None = None
+    recipient_id: Id | None = None
+    template: Slug | None = None
+    locale: Locale | None = None
+    subject: Annotated[str, Field(max_length=998)] | None = None
+    body_text: str | None = None
+    body_html: str | None = None
+    data: Plain | None = None
+    sender: Slug | None = None
+    reply_to: Address | None = None
+    attachments: Annotated[list[Attachment], Field(max_length=30)] | None = None
+    ip_pool: Word | None = None
+    gateway: Word | None = None
+    platform: Literal["apns", "fcm"] | None = None
+
+    def draft(self) -> StepDraft:
+        """Give this in the services' words."""
+        own = {"channel", "after_seconds", "until", *Sections.model_fields}
+        changes = {name: value for name, value in vars(self).items() if name not in own and value is not None}
+        if self.attachments is not None:
+            changes["attachments"] = files(self.attachments)
+        if sections := self.sections():
+            changes["sections"] = sections
+        after = timedelta(seconds=self.after_seconds)
+        return StepDraft(channel=self.channel, after=after, until=self.until, changes=changes)
 
 
 class SendMessage(Shared):
@@ -89,10 +122,16 @@ class SendMessage(Shared):
     recipient_id: Id | None = None
     data: Annotated[Plain, Field(default_factory=dict)]
     """Values of the template's variables."""
+    sequence: Annotated[list[Step], Field(min_length=1, max_length=10)] | None = None
+    """Messages that follow this one until one of them arrives."""
 
     def request(self) -> SendRequest:
-        """Give this in the services' words."""
-        return SendRequest(**self.head())
+        """Give this in the services' words, without what follows."""
+        return SendRequest(**{name: value for name, value in self.head().items() if name != "sequence"})
+
+    def steps(self) -> list[StepDraft]:
+        """Give what follows in the services' words."""
+        return [step.draft() for step in self.sequence or ()]
 
 
 class BatchHead(Shared):

@@ -1,10 +1,11 @@
 """What can be said for one channel only, each under the channel's own name."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from app.api.models.base import Body, Plain, Word
+from app.domain.vocabulary import Channel
 
 _HTTPS = r"^https://[^\s\x00-\x1f\x7f]+$"
 _DECIMAL = r"^[0-9]{1,4}(\.[0-9]{1,5})?$"
@@ -111,3 +112,22 @@ class PushOptions(Body):
     webpush: Plain | None = None
     dry_run: bool | None = None
     """Let the gateway check the message and send nothing."""
+
+
+class Sections(Body):
+    """Options for one channel, each under the channel's name; only the message's own may be given."""
+
+    email: EmailOptions | None = None
+    sms: SmsOptions | None = None
+    whatsapp: WhatsAppOptions | None = None
+    voice: VoiceOptions | None = None
+    push: PushOptions | None = None
+
+    def sections(self) -> dict[Channel, dict[str, Any]]:
+        """Give those that are there, by channel."""
+        given = {channel: getattr(self, channel.value) for channel in Channel}
+        return {
+            channel: section.model_dump(mode="json", exclude_none=True)
+            for channel, section in given.items()
+            if section is not None
+        }

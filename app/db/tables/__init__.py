@@ -36,7 +36,7 @@ from app.db.tables.rules import (
     senders,
     suppression_list,
 )
-from app.db.tables.sequences import sequence_steps, sequences
+from app.db.tables.sequences import sequence_messages, sequence_steps, sequences
 from app.db.tables.workings import (
     controls,
     idempotency_keys,
@@ -74,6 +74,7 @@ __all__ = [
     "rate_limits",
     "roles",
     "senders",
+    "sequence_messages",
     "sequence_steps",
     "sequences",
     "spending",

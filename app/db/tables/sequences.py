@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -24,12 +25,10 @@ sequences = Table(
     Column("uuid", UUID, nullable=False, server_default=text("new_uuid()")),
     Column("client_id", BigInteger, ForeignKey("api_clients.id"), nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
-    Column("first_message", UUID, nullable=False),
     Column("state", Text, nullable=False, server_default=text("'running'")),
     Column("created_at", TIME, nullable=False, server_default=text("now()")),
     Column("finished_at", TIME),
     UniqueConstraint("uuid", name="sequences_uuid_key"),
-    UniqueConstraint("first_message", name="sequences_first_message_key"),
     Index("sequences_finished_at_idx", "finished_at", postgresql_where=text("(finished_at IS NOT NULL)")),
 )
 
@@ -41,17 +40,25 @@ sequence_steps = Table(
     Column("channel", Text, nullable=False),
     Column("until", Text, nullable=False, server_default=text("'delivered'")),
     Column("after", Interval, nullable=False),
-    Column("due_at", TIME),
+    Column("due_at", TIME, nullable=False),
     Column("state", Text, nullable=False, server_default=text("'waiting'")),
     Column("request", JSONB),
-    Column("message_id", BigInteger),
-    Column("message_priority", Text),
-    Column("message_uuid", UUID),
     Column("error", Text),
     Column("decided_at", TIME),
-    Index(
-        "sequence_steps_due_idx",
-        "due_at",
-        postgresql_where=text("((state = 'waiting') AND (due_at IS NOT NULL))"),
+    Index("sequence_steps_due_idx", "due_at", postgresql_where=text("(state = 'waiting')")),
+)
+
+sequence_messages = Table(
+    "sequence_messages",
+    metadata,
+    Column("sequence_id", BigInteger, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("message_id", BigInteger, primary_key=True),
+    Column("message_priority", Text, nullable=False),
+    Column("message_uuid", UUID, nullable=False),
+    ForeignKeyConstraint(
+        ["sequence_id", "position"],
+        ["sequence_steps.sequence_id", "sequence_steps.position"],
+        ondelete="CASCADE",
     ),
 )
