@@ -124,7 +124,7 @@ def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supe
         **plan.environment,
         **addresses,
         **_doors_of(plan),
-        **(_simulator(plan, place) if plan.simulator_port else {}),
+        **(_simulator(plan, place, settings) if plan.simulator_port else {}),
         "PROMETHEUS_MULTIPROC_DIR": str(_metrics(settings, place)),
     }
     running.publish(place.root, running.Running(pid=os.getpid(), environment=environment))
@@ -138,11 +138,15 @@ def _doors_of(plan: Plan) -> dict[str, str]:
     return {"HOST": plan.host, "PORT": str(plan.port)}
 
 
-def _simulator(plan: Plan, place: places.Place) -> dict[str, str]:
-    """Say where the simulator tells what became of messages, and where it remembers them."""
+def _simulator(plan: Plan, place: places.Place, settings: Settings) -> dict[str, str]:
+    """Say where the simulator tells what became of messages, and where it remembers them.
+
+    Some gateways call back only at addresses that we name.
+    """
     directory = place.root / "simulator"
     directory.mkdir(mode=0o700, exist_ok=True)
     return {
+        "PUBLIC_BASE_URL": settings.public_base_url or plan.web_url,
         "SIMULATOR_WEBHOOKS": plan.web_url,
         "SIMULATOR_JOURNAL": str(directory / "journal"),
         "SIMULATOR_KEYS": str(directory),

@@ -18,8 +18,8 @@ from app.services.catalog import Catalog
 from app.services.field_rules import name_faults
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
-# Short codes and the names that some countries show in place of a number.
-_NO_NUMBER = re.compile(r"\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}")
+# Short codes, the names that some countries show in place of a number, and Twilio's services of numbers.
+_NO_NUMBER = re.compile(r"\d{3,8}|(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}|MG[0-9a-fA-F]{32}")
 _C = senders.c
 
 
