@@ -14,7 +14,12 @@ def numbers(values: Iterable[float]) -> str:
 
 def texts(values: Iterable[str | None]) -> str:
     """Spell an array of texts, or of what text stands for; None is NULL."""
-    return "{" + ",".join(map(_text, values)) + "}"
+    given = list(values)
+    spelt = "{" + ",".join(["NULL" if value is None else f'"{value}"' for value in given]) + "}"
+    # Hardly any text has a mark that needs another before it, and looking for all at once costs least.
+    if "\\" not in spelt and spelt.count('"') == 2 * (len(given) - given.count(None)):
+        return spelt
+    return "{" + ",".join(map(_text, given)) + "}"
 
 
 def flags(values: Iterable[bool]) -> str:

@@ -20,7 +20,11 @@ from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
 
-AT_A_TIME = 200
+# One request may tell a single fact or a thousand: so many requests are taken at first, and then as many
+# as should make a transaction of this many facts. Larger ones cost more for each, not less.
+AT_FIRST = 8
+AT_MOST = 200
+FACTS_AT_A_TIME = 2_500
 # A request that could not be processed so often is put aside for people to look at.
 MOST_TRIES = 10
 # What one request can do to its processing, a vendor's surprise in the body included; and what was proven
@@ -43,21 +47,31 @@ def process(tools: Tools) -> int:
     Where one of many cannot be processed they are taken one by one, so that only that one is kept back
     and tried again the next time.
     """
-    done, last, singly_until = 0, 0, 0
+    done, last, singly_until, limit = 0, 0, 0, AT_FIRST
     while not tools.stopping.is_set():
-        rows, processed = _attempt(tools, last, 1 if last < singly_until else AT_A_TIME)
+        rows, facts = _attempt(tools, last, 1 if last < singly_until else limit)
         if not rows:
             break
-        if processed or len(rows) == 1:
+        if facts is not None or len(rows) == 1:
             last = rows[-1].id
-            done += processed
+            done += len(rows) if facts is not None else 0
+            limit = _next_limit(limit, len(rows), facts or 0)
         else:
             singly_until = rows[-1].id
     return done
 
 
-def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]], int]:
-    """Process up to `limit` requests in one transaction; gives them, and how many had their effect."""
+def _next_limit(limit: int, requests: int, facts: int) -> int:
+    """Tell how many requests to take next, at most twice as many as before."""
+    fitting = requests * FACTS_AT_A_TIME // max(facts, 1)
+    return max(1, min(fitting, 2 * limit, AT_MOST))
+
+
+def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]], int | None]:
+    """Process up to `limit` requests in one transaction; gives them, and how many facts they told.
+
+    That is None where the transaction failed, so that nothing had its effect.
+    """
     rows: Sequence[sa.Row[Any]] = ()
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
@@ -70,11 +84,11 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     except _UNPROCESSABLE as exc:
         if len(rows) == 1:
             _keep_back(tools, rows[0].id, exc)
-        return rows, 0
+        return rows, None
     count_facts(result.recorded, result.repeated, result.parked)
     for priority, messages in result.failed_over.items():
         tools.wake.failover(priority, messages)
-    return rows, len(rows)
+    return rows, result.recorded + result.repeated + result.parked
 
 
 def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:

@@ -1,5 +1,6 @@
 """What gateways tell, on real rows: states, history, suppressions, whatever the order."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count, permutations
 from types import SimpleNamespace
@@ -405,3 +406,43 @@ def test_the_database_counts_what_facts_change(world):
     messages = [put(world, "sent", batch_id=batch) for _ in range(3)]
     tell(world, heard(messages[0], "delivered"), heard(messages[1], "bounced", "recipient"))
     assert world.counted(batch) == {"sent": -2, "delivered": 1, "bounced": 1}
+
+
+def test_two_who_are_told_the_same_at_once_count_it_once(world):
+    messages = [put(world, "sent") for _ in range(300)]
+    facts = [heard(message, "delivered", key=f"same-{n}") for n, message in enumerate(messages)]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda order: tell(world, *order), (facts, facts[::-1])))
+    assert sum(result.recorded for result in results) == 300
+    assert world.statuses(messages) == {"delivered": 300}
+    assert [world.history(message).count("delivered") for message in messages] == [1] * 300
+
+
+def test_facts_of_one_request_are_folded_in_the_order_of_the_request(world):
+    early, late = put(world, "sent"), put(world, "sent")
+    tell(
+        world,
+        heard(late, "bounced", "recipient"),
+        heard(early, "delivered"),
+        heard(late, "delivered"),
+        heard(early, "bounced", "recipient"),
+    )
+    assert world.row(late).status == "bounced"
+    assert world.history(early)[-2:] == ["delivered", "bounced"]
+
+
+def test_the_same_fact_twice_in_one_request_counts_once(world):
+    message = put(world, "sent")
+    result = tell(world, *[heard(message, "opened", key="once")] * 3)
+    assert (result.recorded, result.repeated) == (1, 2)
+
+
+def test_whatever_a_gateway_says_is_kept_as_it_is(world):
+    message = put(world, "sent")
+    said = 'a "quoted" \\ {brace}, NULL ü'
+    tell(
+        world,
+        heard(message, "bounced", "recipient", code='"', detail=said, external_id="\\", data={"url": said}),
+    )
+    event = world.events(message)[-1]
+    assert (event.code, event.detail, event.external_id, event.data) == ('"', said, "\\", {"url": said})

@@ -122,12 +122,30 @@ def test_processing_again_does_nothing(telling, vendor):
 
 
 def test_more_than_fit_at_once_are_all_processed(telling, monkeypatch):
-    monkeypatch.setattr(inbox, "AT_A_TIME", 3)
+    monkeypatch.setattr(inbox, "AT_FIRST", 3)
     messages = [sent(telling) for _ in range(8)]
     for message in messages:
         arrive(telling, told(message, "delivered"))
     assert inbox.process(telling.tools) == 8
     assert telling.statuses(messages) == {"delivered": 8}
+
+
+@pytest.mark.parametrize(
+    ("limit", "requests", "facts", "following"),
+    [
+        (8, 8, 8, 16),
+        (16, 16, 16, 32),
+        (150, 150, 150, 200),
+        (8, 8, 8000, 2),
+        (2, 2, 2000, 2),
+        (2, 1, 1000, 2),
+        (2, 2, 100_000, 1),
+        (8, 8, 0, 16),
+        (1, 1, 0, 2),
+    ],
+)
+def test_so_many_requests_are_taken_that_their_facts_are_no_crowd(limit, requests, facts, following):
+    assert inbox._next_limit(limit, requests, facts) == following
 
 
 @pytest.mark.parametrize(
