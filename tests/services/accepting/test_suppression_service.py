@@ -194,7 +194,9 @@ def test_a_sender_in_capitals_is_compared_in_small_letters(senders):
     assert view.address == "shop@example.com"
 
 
-@pytest.mark.parametrize("address", ["+447700900123", "60123", "Tocsin", "MG0123456789abcdef0123456789ABCDEF"])
+@pytest.mark.parametrize(
+    "address", ["+447700900123", "60123", "Tocsin", "MG0123456789abcdef0123456789ABCDEF"]
+)
 def test_numbers_short_codes_and_names_send_texts(senders, address):
     assert senders.save(WHO, Channel.SMS, "main", SenderDraft(address=address)).address == address
 
