@@ -32,7 +32,7 @@ def test_it_refuses_to_play_on_real_gateways(up, tocsin):
     "variables",
     [
         {"DATABASE_URL": "postgresql:///x", "REDIS_URL": "redis://x"},
-        {"POSTAL_URL": "https://postal.example.org"},
+        {"POSTAL_URL": "https://postal.example.org", "POSTAL_API_KEY": "x"},
         {"SES_CONFIGURATION_SET": "own"},
     ],
 )
