@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from app.errors import ConfigurationError, Unavailable
+from app.errors import ConfigurationError
 from app.gateways.base import HttpFailure, HttpResponse
 from app.gateways.push.fcm.access import AccessTokens, ServiceAccount
 from app.simulator.accounts.fcm import PRIVATE_KEY
@@ -107,25 +107,36 @@ def test_the_old_one_is_used_as_long_as_it_holds_where_google_refuses_another():
     assert asking.current(NOW + timedelta(minutes=56)).text == "old"
 
 
-def test_without_any_nothing_can_be_sent_and_google_is_not_stormed():
+def test_without_any_requests_go_out_bare_and_google_is_not_stormed():
     google = Google(DOWN, DOWN)
     asking = tokens(google)
-    for seconds in (0, 1, 4):
-        with pytest.raises(Unavailable):
-            asking.current(NOW + timedelta(seconds=seconds))
+    numbers = [asking.current(NOW + timedelta(seconds=seconds)) for seconds in (0, 1, 4)]
+    assert [each.headers for each in numbers] == [{}] * 3
     assert len(google.asked) == 1
-    with pytest.raises(Unavailable):
-        asking.current(NOW + timedelta(seconds=6))
+    assert all(asking.refused(each.number) for each in numbers)
+    assert asking.current(NOW + timedelta(seconds=6)).headers == {}
     assert asking.current(NOW + timedelta(seconds=12)).text == "t3"
 
 
-def test_an_account_that_google_refuses_sends_without_a_token():
+def test_an_account_that_google_refuses_is_hopeless_until_it_does_not():
     body = b'{"error":"invalid_grant","error_description":"Invalid JWT Signature."}'
     asking = tokens(Google(HttpResponse(status=400, headers={}, body=body)))
     refused = asking.current(NOW)
     assert refused.headers == {}
     assert asking.refused(refused.number) is False
+    assert asking.refused(asking.current(NOW + timedelta(seconds=1)).number) is False
     assert asking.current(NOW + timedelta(seconds=6)).headers == {"Authorization": "Bearer t2"}
+
+
+def test_a_token_in_place_of_a_refused_one_is_not_replaced_at_once():
+    google = Google()
+    asking = tokens(google)
+    assert asking.refused(asking.current(NOW).number) is True
+    assert asking.refused(asking.current(NOW).number) is False
+    bare = asking.current(NOW + timedelta(seconds=1))
+    assert (bare.headers, asking.refused(bare.number), len(google.asked)) == ({}, False, 2)
+    again = asking.current(NOW + timedelta(seconds=6))
+    assert (again.text, asking.refused(again.number)) == ("t3", False)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +149,9 @@ def test_an_account_that_google_refuses_sends_without_a_token():
     ],
 )
 def test_an_answer_that_says_nothing_is_no_refusal(answer):
-    with pytest.raises(Unavailable):
-        tokens(Google(answer)).current(NOW)
+    asking = tokens(Google(answer))
+    bare = asking.current(NOW)
+    assert (bare.headers, asking.refused(bare.number)) == ({}, True)
 
 
 def test_one_thread_asks_while_the_others_wait():

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Self
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from app.errors import ConfigurationError, Unavailable
+from app.errors import ConfigurationError
 from app.gateways.answers import in_short, json_object, words
 from app.gateways.base import HttpFailure, HttpRequest, HttpResponse
 from app.gateways.push.credentials import contents, seconds
@@ -29,6 +30,7 @@ _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_HOLDS = timedelta(hours=1)
 _TOKEN_HOLDS = timedelta(hours=1)
+_LONGEST_TOLD = 86_400
 # It takes a while to have another, and an old one shall not run out on the way.
 _RENEWED_BEFORE_END = timedelta(minutes=5)
 _USED_UNTIL_BEFORE_END = timedelta(seconds=30)
@@ -92,7 +94,7 @@ def _key(pem: str) -> RSAPrivateKey:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AccessToken:
-    """One access token. `text` is None where Google refuses the account: FCM will say so too.
+    """One access token, or that there is none: `text` is None, and FCM will say so in its answer.
 
     `number` grows with each; `renew_at` and `ends_at` say for how long it is of use.
     """
@@ -109,7 +111,11 @@ class AccessToken:
 
 
 class AccessTokens:
-    """The current access token of one process; threads share it, and one of them renews it."""
+    """The current access token of one process; threads share it, and one of them renews it.
+
+    Where none can be had a request goes out without one, and its answer is a refusal like another:
+    what is wrong with Google then concerns nobody but those who send through it.
+    """
 
     def __init__(self, account: ServiceAccount, fetch: Fetch, *, url: str | None = None) -> None:
         self._account = account
@@ -118,14 +124,15 @@ class AccessTokens:
         self._turn = threading.Lock()
         self._token: AccessToken | None = None
         self._number = 0
-        # The one that was, or will be, fetched in place of a refused one, and has not worked yet.
-        self._on_trial = 0
-        # The newest one of which is known that another one would be refused as well.
-        self._hopeless = 0
         self._ask_at: datetime | None = None
+        # After a refusal the next one is on trial until it has worked: refused too, it was the last hope.
+        self._next_on_trial = False
+        self._on_trial = 0
+        self._hopeless = 0
+        self._account_refused = False
 
     def current(self, now: datetime) -> AccessToken:
-        """Give a token that holds; raises Unavailable where there is none and none can be had now.
+        """Give a token that holds, or none.
 
         One thread asks for another while the others use the old one as long as it holds, else wait.
         """
@@ -137,7 +144,7 @@ class AccessTokens:
         with self._turn:
             token = self._token
             if token is None or now >= token.ends_at:
-                token = self._keep(self._ask(now))
+                token = self._token = self._ask(now)
             return token
 
     def refused(self, number: int | None) -> bool:
@@ -149,8 +156,8 @@ class AccessTokens:
             token = self._token
             if token and token.text and token.number == number:
                 if number == self._on_trial:
-                    self._hopeless = number
-                self._token, self._on_trial = None, self._number + 1
+                    self._hopeless, self._account_refused = number, True
+                self._token, self._next_on_trial = None, True
             return number is None or number != self._hopeless
 
     def all_refused(self) -> bool:
@@ -161,39 +168,39 @@ class AccessTokens:
     def worked(self, number: int | None) -> None:
         """Take note that FCM took a token."""
         if number is not None and number == self._on_trial:
-            self._on_trial = 0
+            self._on_trial, self._ask_at = 0, None
 
     def _renewed_by_one(self, token: AccessToken, now: datetime) -> AccessToken:
         if not self._turn.acquire(blocking=False):
             return token
         try:
             newer = self._ask(now)
-            return self._keep(newer) if newer.text else token
-        except Unavailable:
-            return token
+            if newer.text:
+                self._token = newer
+            return newer if newer.text else token
         finally:
             self._turn.release()
 
-    def _keep(self, token: AccessToken) -> AccessToken:
-        if token.text is None:
-            self._hopeless = token.number
-        self._token = token
-        return token
-
     def _ask(self, now: datetime) -> AccessToken:
-        """Fetch a token; whoever calls has the turn."""
-        if self._ask_at and now < self._ask_at:
-            raise Unavailable("Google gave no access token a moment ago")
-        self._ask_at = now + _ASKED_AGAIN_AFTER
-        answer = self._fetch(self._request(now))
-        if isinstance(answer, HttpFailure):
-            log.warning("no access token", detail=answer.detail)
-            raise Unavailable("Google's access tokens cannot be had now")
-        token = _read(answer, self._number + 1, now)
+        """Fetch a token, but not more than one in a while; whoever calls has the turn."""
         self._number += 1
-        if token.text:
+        if self._ask_at is None or now >= self._ask_at:
+            self._ask_at = now + _ASKED_AGAIN_AFTER
+            token = _read(self._fetch(self._request(now)), self._number, now)
+            if isinstance(token, AccessToken):
+                self._accept(token)
+                return token
+            self._account_refused = token is _Refusal.OF_THE_ACCOUNT
+        if self._account_refused:
+            self._hopeless = self._number
+        return AccessToken(number=self._number, text=None, renew_at=self._ask_at, ends_at=self._ask_at)
+
+    def _accept(self, token: AccessToken) -> None:
+        self._account_refused = False
+        self._on_trial = token.number if self._next_on_trial else 0
+        if not self._next_on_trial:
             self._ask_at = None
-        return token
+        self._next_on_trial = False
 
     def _request(self, now: datetime) -> HttpRequest:
         form = {"grant_type": _GRANT, "assertion": self._account.assertion(now)}
@@ -206,8 +213,18 @@ class AccessTokens:
         )
 
 
-def _read(answer: HttpResponse, number: int, now: datetime) -> AccessToken:
-    """Read the answer to a request for a token; raises Unavailable where it says neither yes nor no."""
+class _Refusal(Enum):
+    """Why there is no token: Google does not want this account, or cannot say."""
+
+    OF_THE_ACCOUNT = "account"
+    FOR_NOW = "now"
+
+
+def _read(answer: HttpResponse | HttpFailure, number: int, now: datetime) -> AccessToken | _Refusal:
+    """Read the answer to a request for a token."""
+    if isinstance(answer, HttpFailure):
+        log.warning("no access token", detail=answer.detail)
+        return _Refusal.FOR_NOW
     told = json_object(answer.body)
     text = words(told, "access_token")
     if answer.status == 200 and text.isascii() and text.isprintable() and text:  # noqa: PLR2004 — OK.
@@ -220,12 +237,10 @@ def _read(answer: HttpResponse, number: int, now: datetime) -> AccessToken:
         )
     why = in_short(f"{words(told, 'error')} {words(told, 'error_description')}")
     log.warning("no access token", status=answer.status, detail=why)
-    if answer.status not in _REFUSED or not told:
-        raise Unavailable("Google's access tokens cannot be had now")
-    until = now + _ASKED_AGAIN_AFTER
-    return AccessToken(number=number, text=None, renew_at=until, ends_at=until)
+    return _Refusal.OF_THE_ACCOUNT if told and answer.status in _REFUSED else _Refusal.FOR_NOW
 
 
-def _holds(seconds: object) -> timedelta:
-    known = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 < seconds <= 86_400  # noqa: PLR2004 — a day.
-    return timedelta(seconds=seconds) if known and isinstance(seconds, int) else _TOKEN_HOLDS
+def _holds(told: object) -> timedelta:
+    if isinstance(told, int) and not isinstance(told, bool) and 0 < told <= _LONGEST_TOLD:
+        return timedelta(seconds=told)
+    return _TOKEN_HOLDS

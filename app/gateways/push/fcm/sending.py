@@ -55,8 +55,7 @@ class Fcm:
     def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
         """Make the request for one message, with an access token where Google gives us one.
 
-        Raises Invalid where `cannot_express` names something, Unavailable where no token holds and
-        none can be had now.
+        Raises Invalid where `cannot_express` names something.
         """
         (message,) = messages
         if fault := self.cannot_express(message):

@@ -63,8 +63,7 @@ class Topics:
     def build(self, topic: str, tokens: Sequence[str], now: datetime, *, subscribe: bool) -> HttpRequest:
         """Make the request that subscribes up to 1,000 registration tokens to a topic, or ends that.
 
-        Raises Invalid for a topic's name or a number of tokens that FCM does not take, Unavailable
-        where no access token can be had now.
+        Raises Invalid for a topic's name or a number of tokens that FCM does not take.
         """
         if not _NAME.fullmatch(topic):
             raise Invalid.of("topic", "must be 1 to 900 letters, digits or any of - _ . ~ %")
