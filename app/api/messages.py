@@ -11,11 +11,12 @@ from app.api import problems
 from app.api.answers import answer, members
 from app.api.calls import Call
 from app.api.models.answers import Sent
-from app.api.models.messages import ReportedEvent, Search, SendMessage
+from app.api.models.messages import Message, ReportedEvent, Search, SendMessage
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
 from app.domain.vocabulary import Status
 from app.services.metrics import observe_accept
+from app.services.previewing import Preview
 from app.services.views import Accepted, EventReported, EventView, MessageView, Page
 
 resource = Resource("messages", "Send one message, look how it fares, cancel it, tell what came of it.")
@@ -59,6 +60,23 @@ def send(app: App, call: Call, body: SendMessage) -> Response:
         content["links"]["sequence"] = f"/v1/sequences/{sequence}"
     status = 200 if accepted.status is Status.SUPPRESSED and sequence is None else 202
     return answer(status, content, headers={"Location": path, **replayed(is_replay=accepted.replayed)})
+
+
+@resource.operation(
+    "POST",
+    "/v1/messages/preview",
+    scope="messages:send",
+    body=Message,
+    problems=(problems.NO_GATEWAY,),
+    replies={200: Reply("As it would be sent, and at what cost", Preview)},
+)
+def preview(app: App, call: Call, body: Message) -> Response:
+    """See a message before it is sent.
+
+    It is checked as if it were sent. For SMS the encoding, the segments and the characters that make it
+    longer are told. Nothing is kept, and suppressions are not looked up.
+    """
+    return answer(200, app.messages.preview(call.caller, body.request()))
 
 
 @resource.operation(

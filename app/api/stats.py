@@ -12,6 +12,7 @@ from app.api.models.answers import Gateways, Lanes
 from app.api.models.prices import Costs, CostTable
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
+from app.domain.prices import spelled
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Unavailable
 from app.services.stats import DayCost, GatewayRate, LaneDepth
@@ -66,7 +67,7 @@ def costs(app: App, call: Call, query: Costs) -> Response:  # noqa: ARG001 - A v
 
 
 def _cost(cost: DayCost) -> dict[str, object]:
-    return members(cost) | {"amount": f"{cost.amount.normalize():f}"}
+    return members(cost) | {"amount": spelled(cost.amount)}
 
 
 def _breakers(app: App) -> Mapping[tuple[Channel, str], BreakerState] | None:

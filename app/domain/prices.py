@@ -70,3 +70,8 @@ def cost(price: Price, segments: int) -> Cost:
     """Say what a message of so many segments costs; a price for the message holds for all of them."""
     units = segments if price.unit is Unit.SEGMENT else 1
     return Cost(amount=price.amount * units, currency=price.currency)
+
+
+def spelled(amount: Decimal) -> str:
+    """Write an amount without exponent and without idle zeros."""
+    return f"{amount.normalize():f}"

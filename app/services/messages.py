@@ -6,6 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from app.db.engine import unavailable_when_down
 from app.domain.callers import Caller
 from app.domain.vocabulary import Channel, EventType, Status
 from app.services.accepting import accept
@@ -14,6 +15,7 @@ from app.services.bulk import BulkIntake
 from app.services.cancelling import cancel
 from app.services.catalog import Catalog
 from app.services.device_sending import accept_for_devices
+from app.services.previewing import Preview, preview
 from app.services.reading import get_status, search
 from app.services.reporting import report_event
 from app.services.requests import BulkHead, Filters, Reject, Row, SendRequest
@@ -73,6 +75,11 @@ class MessageService:
             if each.status is Status.PENDING and each.message is not None:
                 self._wake.accepted(each.priority, each.message)
         return accepted
+
+    def preview(self, caller: Caller, request: SendRequest) -> Preview:
+        """Give a message as it would be sent, and its cost; raises what `send` does. Nothing is written."""
+        with unavailable_when_down():
+            return preview(self._catalog, self._settings, caller, request)
 
     def send_bulk(
         self,

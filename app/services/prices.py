@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db.engine import unavailable_when_down
 from app.db.tables import prices
-from app.domain.prices import ANYWHERE, Unit
+from app.domain.prices import ANYWHERE, Unit, spelled
 from app.domain.vocabulary import Channel
 from app.errors import Fault, Invalid, NotFound
 from app.services.audit import Who, record
@@ -151,7 +151,7 @@ def _view(row: sa.Row[Any]) -> PriceView:
         gateway=row.gateway,
         prefix=row.prefix,
         unit=Unit(row.unit),
-        amount=f"{row.amount.normalize():f}",
+        amount=spelled(row.amount),
         currency=row.currency,
         valid_from=row.valid_from,
     )

@@ -111,7 +111,7 @@ class Step(Sections):
         return StepDraft(channel=self.channel, after=after, until=self.until, changes=changes)
 
 
-class SendMessage(Shared):
+class Message(Shared):
     """One message to one recipient."""
 
     recipient_address: Address | None = None
@@ -122,6 +122,15 @@ class SendMessage(Shared):
     recipient_id: Id | None = None
     data: Annotated[Plain, Field(default_factory=dict)]
     """Values of the template's variables."""
+
+    def request(self) -> SendRequest:
+        """Give this in the services' words."""
+        return SendRequest(**self.head())
+
+
+class SendMessage(Message):
+    """One message to one recipient, and what is to follow it."""
+
     sequence: Annotated[list[Step], Field(min_length=1, max_length=10)] | None = None
     """Messages that follow this one until one of them arrives."""
 

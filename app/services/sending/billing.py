@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from app.domain.decisions import Decision
 from app.domain.outcomes import Outcome
-from app.domain.prices import PriceTable, cost
+from app.domain.prices import PriceTable, cost, spelled
 from app.domain.sms import measure
 from app.domain.vocabulary import Channel, EventType, OutcomeClass
 from app.errors import Unavailable
@@ -69,11 +68,6 @@ def billed(decision: Decision, bill: Bill | None) -> Decision:
 def bill_again(catalog: Catalog, gateway: str, envelope: Envelope | Outcome, now: datetime) -> Bill:
     """Make the bill of a message that was sent by a worker that is lost; none where it cannot be rendered."""
     return {} if isinstance(envelope, Outcome) else bill_of(_prices(catalog), gateway, envelope, now)
-
-
-def spelled(amount: Decimal) -> str:
-    """Write an amount without exponent and without idle zeros."""
-    return f"{amount.normalize():f}"
 
 
 def _prices(catalog: Catalog) -> PriceTable:
