@@ -10,11 +10,12 @@ _BOUNCES = frozenset({OutcomeClass.RECIPIENT, OutcomeClass.UNREACHABLE})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """One thing to be recorded about a message."""
+    """One thing to be recorded about a message; `words` are ours, for where Twilio has none."""
 
     event_type: EventType
     outcome: OutcomeClass | None = None
     code: str = ""
+    words: str = ""
 
 
 def story_of(code: str | None, status: str, otherwise: Meaning = UNKNOWN) -> list[Story]:

@@ -22,7 +22,7 @@ _UNDER_WAY = {
     "in-progress": EventType.SENT,
 }
 _DELIVERED = Story(event_type=EventType.DELIVERED)
-_MISSED = frozenset({"busy", "no-answer"})
+_MISSED = {"busy": "the line is busy", "no-answer": "nobody answers"}
 _UNREACHABLE = Meaning(kind=OutcomeClass.UNREACHABLE)
 _COMPLETED = "completed"
 
@@ -74,16 +74,17 @@ def after_answering(told: Told, tokens: Sequence[str]) -> str:
 def _status(told: Told) -> list[Fact]:
     status = told.said.get("CallStatus", "")
     if status in _UNDER_WAY:
-        return [_fact(told, status, Story(event_type=_UNDER_WAY[status]), _answered_by(told))]
+        data: Data = {"call_status": status, **_answered_by(told)}
+        return [_fact(told, status, Story(event_type=_UNDER_WAY[status]), data)]
     return [_fact(told, status, story, _ended(told)) for story in _endings(told, status)]
 
 
 def _endings(told: Told, status: str) -> list[Story]:
     if status == _COMPLETED:
         unheard = _by_machine(told) and told.ours.get("on_machine") == OnMachine.HANG_UP
-        return [_unreachable("machine")] if unheard else [_DELIVERED]
+        return [_unreachable("machine", "a machine answers")] if unheard else [_DELIVERED]
     if status in _MISSED:
-        return [_unreachable(status)]
+        return [_unreachable(status, _MISSED[status])]
     if status == "canceled":
         return [Story(event_type=EventType.FAILED, outcome=OutcomeClass.CONTENT, code=status)]
     if status == "failed":
@@ -100,8 +101,8 @@ def _failed(told: Told) -> list[Story]:
     return [Story(event_type=EventType.FAILED, outcome=OutcomeClass.UNREACHABLE, code=stories[0].code)]
 
 
-def _unreachable(code: str) -> Story:
-    return Story(event_type=EventType.BOUNCED, outcome=OutcomeClass.UNREACHABLE, code=code)
+def _unreachable(code: str, words: str) -> Story:
+    return Story(event_type=EventType.BOUNCED, outcome=OutcomeClass.UNREACHABLE, code=code, words=words)
 
 
 def _recorded(told: Told) -> list[Fact]:
@@ -156,7 +157,8 @@ def _fact(told: Told, act: str, story: Story, data: Data) -> Fact:
         outcome=story.outcome,
         code=code_in_short(story.code),
         detail=in_short(
-            said.get("ErrorMessage", ""), without=[canonical(said.get(side, "")) for side in ("To", "From")]
+            said.get("ErrorMessage") or story.words,
+            without=[canonical(said.get(side, "")) for side in ("To", "From")],
         ),
         data=data,
         gateway="twilio_voice",

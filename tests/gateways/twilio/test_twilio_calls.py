@@ -372,6 +372,7 @@ def pressing(digits, query=""):
 def test_the_right_digit_confirms(webhook, tag):
     (fact,) = webhook.events(pressing("1"))
     assert (fact.event_type, fact.tag, fact.data) == (EventType.CONFIRMED, tag, {"digit": "1"})
+    assert fact.gateway == "twilio_voice"
 
 
 @pytest.mark.parametrize("digits", ["2", "", "11", "#"])
@@ -389,6 +390,27 @@ def test_whatever_is_pressed_is_kept(webhook, tag, digits):
     assert (found.kind, found.channel, found.text) == (InboundKind.DIGITS, Channel.VOICE, digits)
     assert (found.sender, found.recipient) == ("+15558675310", "+15017122661")
     assert (found.tag, found.external_id, found.received_at) == (tag, SID, ARRIVED)
+
+
+def test_the_same_key_is_pressed_once_a_call(webhook):
+    (first,), (again,), (other,) = (webhook.inbound(pressing(digits)) for digits in "112")
+    assert first.key == again.key != other.key
+
+
+@pytest.mark.parametrize("digits", ["2", "11", "#"])
+def test_only_the_digit_that_was_asked_for_is_thanked_for(webhook, digits):
+    assert said(webhook.answer(pressing(digits)).body)[3][0][0] == "Gather"
+
+
+def test_a_digit_that_was_asked_for_of_nobody_is_not_thanked_for(webhook):
+    request = status("in-progress", "&step=digits", Digits="")
+    assert said(webhook.answer(request).body)[3][0][0] == "Gather"
+
+
+@pytest.mark.parametrize(("name", "words"), [("busy", "the line is busy"), ("no-answer", "nobody answers")])
+def test_why_nobody_heard_it_is_said_in_words(webhook, name, words):
+    (fact,) = told(webhook, name)
+    assert fact.detail == words
 
 
 def test_a_status_is_nothing_that_was_pressed(webhook):
@@ -450,4 +472,7 @@ def test_an_address_without_words_says_nothing(webhook, say):
 
 def test_that_somebody_answered_is_a_fact(webhook):
     (fact,) = told(webhook, "in-progress", "&step=answered&say=", AnsweredBy="human")
-    assert (fact.event_type, fact.data) == (EventType.SENT, {"answered_by": "human"})
+    assert (fact.event_type, fact.data) == (
+        EventType.SENT,
+        {"call_status": "in-progress", "answered_by": "human"},
+    )
