@@ -1,6 +1,6 @@
 -- Finds bounces and complaints within `window` that left no suppression behind; at most `limit`.
 --
--- One that somebody has released since stays released. Worst reasons first; soft bounces come too, though
+-- One that somebody has released since stays released: the log has no addresses, but a mark of each. Worst reasons first; soft bounces come too, though
 -- most of them call for nothing yet. One row for each address and reason.
 WITH bad AS (
     SELECT
@@ -48,7 +48,8 @@ FROM missed
 WHERE NOT EXISTS (
     SELECT FROM audit_log AS a
     WHERE a.action = 'suppression.release' AND a.at > missed.recorded_at
-      AND a.before ->> 'address' = missed.key AND a.before ->> 'channel' IN (missed.channel, 'all')
+      AND a.before ->> 'mark' = left(encode(sha256(convert_to(missed.key, 'UTF8')), 'hex'), 6)
+      AND a.before ->> 'channel' IN (missed.channel, 'all')
 )
 ORDER BY reason = 'bounce_soft', message_id
 LIMIT %(limit)s

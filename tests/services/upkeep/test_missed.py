@@ -1,5 +1,7 @@
 import pytest
 
+from app.services.audit import Who
+from app.services.suppressions import SuppressionService
 from app.services.upkeep.missed import suppress_missed
 
 
@@ -74,8 +76,17 @@ def test_an_opt_out_told_as_a_refusal_is_not_made_a_bounce(table, tools):
 
 def test_what_somebody_released_since_stays_released(table, tools):
     bounced(table)
-    table(
-        "INSERT INTO audit_log (actor, action, target, before) VALUES ('a', 'suppression.release', '1',"
-        """ '{"channel": "email", "address": "a.reader@example.com"}')"""
-    )
+    suppress_missed(tools)
+    [(row,)] = table("SELECT id FROM suppression_list")
+    SuppressionService(tools.engine).release(Who(actor="a"), row, why="their mailbox is back")
     assert suppress_missed(tools) == 0
+    assert suppressed(table) == []
+
+
+def test_a_release_of_somebody_else_changes_nothing(table, tools):
+    bounced(table, address="'somebody@example.com'")
+    suppress_missed(tools)
+    [(row,)] = table("SELECT id FROM suppression_list")
+    SuppressionService(tools.engine).release(Who(actor="a"), row, why="their mailbox is back")
+    bounced(table)
+    assert suppress_missed(tools) == 1
