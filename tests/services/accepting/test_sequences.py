@@ -9,8 +9,10 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from app.db.sql import run
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import Conflict, InFlight, Invalid, KeyReused, NotFound, Unavailable
+from app.queue import PACKAGE
 from app.services import request_json
 from app.services.catalog import Catalog
 from app.services.following import StepDraft, request_of
@@ -173,6 +175,14 @@ def test_a_step_that_was_late_gives_the_next_one_its_whole_time(sequences):
     assert sequences.advance() == 0
     sequences.pass_(seconds=10)
     assert sequences.advance() == 1
+
+
+def test_a_step_is_not_taken_while_an_earlier_one_waits(sequences):
+    begun = sequences.start(sms(), voice())
+    sequences.pass_(hours=1)
+    which = sequences.place.value("SELECT id FROM sequences WHERE uuid = :uuid", uuid=begun.sequence)
+    with sequences.place.engine.begin() as conn:
+        assert run(conn, PACKAGE, "take_step", {"sequence": which, "position": 3}).all() == []
 
 
 def test_a_scheduled_message_is_waited_for(sequences):
