@@ -184,8 +184,8 @@ EXPECTED: Mapping[str, Expected] = {
     "ses": Expected(
         sender="News <news@example.org>",
         fates=_EMAIL,
-        lacks=frozenset({"sixteen headers"}),
         longest=1_000_000,
+        bad_member=("nobody@localhost", "recipient"),
     ),
     "smtp": Expected(
         sender="News <news@example.org>",

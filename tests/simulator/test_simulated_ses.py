@@ -274,3 +274,53 @@ def test_a_wrong_token_confirms_nothing(telling):
     url = f"http://127.0.0.1:{simulated.base}/?Action=ConfirmSubscription&TopicArn=a&Token=b"
     assert simulated.http.request("GET", url).status == 400
     assert simulated.control("GET", "webhooks")["subscribed"] is False
+
+
+def send_bulk(simulated, *addresses, **fields):
+    content = {"Subject": "Hi", "Text": "text"}
+    return client(simulated).send_bulk_email(
+        **{
+            "FromEmailAddress": "News <news@example.org>",
+            "DefaultContent": {"Template": {"TemplateContent": content, "TemplateData": "{}"}},
+            "BulkEmailEntries": [
+                {
+                    "Destination": {"ToAddresses": [address]},
+                    "ReplacementTags": [{"Name": "tocsin", "Value": f"{TAG[:-1]}{number}"}],
+                }
+                for number, address in enumerate(addresses, start=1)
+            ],
+            "ConfigurationSetName": "tocsin-simulator",
+        }
+        | fields
+    )
+
+
+def test_many_in_one_request_are_answered_one_by_one(simulated):
+    answer = send_bulk(
+        simulated,
+        "anna@example.com",
+        "rejected@example.com",
+        "throttled@example.com",
+        "down@example.com",
+        "nobody",
+        "bert@example.com",
+    )
+    results = answer["BulkEmailEntryResults"]
+    assert [each["Status"] for each in results] == [
+        "SUCCESS",
+        "MESSAGE_REJECTED",
+        "ACCOUNT_THROTTLED",
+        "TRANSIENT_FAILURE",
+        "INVALID_PARAMETER",
+        "SUCCESS",
+    ]
+    assert len({each["MessageId"] for each in results if "MessageId" in each}) == 2
+    assert [(entry["address"], entry["tag"]) for entry in simulated.entries()] == [
+        ("anna@example.com", f"{TAG[:-1]}1"),
+        ("bert@example.com", f"{TAG[:-1]}6"),
+    ]
+
+
+def test_more_than_fifty_in_one_request_are_refused(simulated):
+    with pytest.raises(ClientError, match="1 to 50"):
+        send_bulk(simulated, *[f"a{number}@example.com" for number in range(51)])

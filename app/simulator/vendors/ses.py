@@ -16,7 +16,7 @@ from app.simulator.serials import uuid_of
 from app.simulator.sigv4 import denial
 from app.simulator.sns import Topic
 from app.simulator.vendors import ses_events
-from app.simulator.vendors.ses_request import SendEmail, bare
+from app.simulator.vendors.ses_request import SendBulkEmail, SendEmail, bare
 
 _MOST = 50
 _UNVERIFIED = "@unverified.example"
@@ -40,6 +40,7 @@ class Ses:
         self._serials = serials
         self._calls: dict[tuple[str, str], Callable[[Request, Fate | None], Reply]] = {
             ("POST", "/v2/email/outbound-emails"): self._send,
+            ("POST", "/v2/email/outbound-bulk-emails"): self._send_many,
             ("GET", "/v2/email/account"): self._account,
         }
 
@@ -93,6 +94,28 @@ class Ses:
             return _error(400, "BadRequestException", exc.errors()[0]["msg"])
         return _refusal(email) or self._take(email, imposed)
 
+    def _send_many(self, request: Request, imposed: Fate | None) -> Reply:
+        """Answer each entry by its position, with 200 whatever became of them."""
+        try:
+            asked = SendBulkEmail.model_validate_json(request.body)
+        except ValidationError as exc:
+            return _error(400, "BadRequestException", exc.errors()[0]["msg"])
+        if not 0 < len(asked.bulk_email_entries) <= _MOST:
+            return _error(400, "BadRequestException", f"There must be 1 to {_MOST} entries.")
+        replies = [self._entry(asked.single(entry), imposed) for entry in asked.bulk_email_entries]
+        whole = next((reply for reply in replies if reply.status not in _PER_ENTRY), None)
+        if whole is not None:
+            return whole
+        return _ok(
+            {"BulkEmailEntryResults": [_result(reply) for reply in replies]},
+            accepted=[acceptance for reply in replies for acceptance in reply.accepted],
+            ending=Ending.CUT if any(reply.ending is Ending.CUT for reply in replies) else Ending.ANSWER,
+            slow=any(reply.slow for reply in replies),
+        )
+
+    def _entry(self, email: SendEmail, imposed: Fate | None) -> Reply:
+        return _refusal(email) or self._take(email, imposed)
+
     def _take(self, email: SendEmail, imposed: Fate | None) -> Reply:
         fates = {address: imposed or fate_of(bare(address)) for address in email.addresses}
         for fate in fates.values():
@@ -126,6 +149,15 @@ class Ses:
             tags={"ses:configuration-set": [email.configuration_set_name or ""], **tags},
             publishes=email.configuration_set_name is not None,
         )
+
+
+def _result(reply: Reply) -> dict[str, str]:
+    """Say in a bulk answer's words what one message alone would have been answered."""
+    said = orjson.loads(reply.body)
+    if reply.status == 200:  # noqa: PLR2004 - HTTP
+        return {"Status": "SUCCESS", "MessageId": said["MessageId"]}
+    kind = next(value for name, value in reply.headers if name == "x-amzn-errortype")
+    return {"Status": _STATUS_OF_ENTRY.get(kind, "FAILED"), "Error": said["message"]}
 
 
 def _refusal(email: SendEmail) -> Reply | None:
@@ -184,6 +216,16 @@ def _rejected() -> Reply:
 
 
 _REFUSED_BY_FATE: Mapping[Fate, Callable[[], Reply]] = {Fate.THROTTLED: _throttled, Fate.REJECTED: _rejected}
+
+
+# A whole bulk request is answered so where one message would have been answered otherwise.
+_PER_ENTRY = frozenset({200, 400, 429, 503})
+_STATUS_OF_ENTRY = {
+    "TooManyRequestsException": "ACCOUNT_THROTTLED",
+    "MessageRejected": "MESSAGE_REJECTED",
+    "BadRequestException": "INVALID_PARAMETER",
+    "ServiceUnavailable": "TRANSIENT_FAILURE",
+}
 
 
 def _error(status: int, kind: str, text: str, outcome: str | None = None) -> Reply:

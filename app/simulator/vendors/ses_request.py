@@ -100,6 +100,62 @@ class SendEmail(_Shape):
         return str(BytesHeaderParser().parsebytes(raw.data).get(name, "")) if raw else ""
 
 
+class TemplateContent(_Shape):
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+
+
+class Template(_Shape):
+    template_content: TemplateContent
+    template_data: str = "{}"
+
+
+class BulkContent(_Shape):
+    template: Template
+
+
+class BulkEntry(_Shape):
+    """One recipient's part of a bulk request."""
+
+    destination: Destination
+    replacement_tags: tuple[Pair, ...] = ()
+    replacement_headers: tuple[Pair, ...] = ()
+
+
+class SendBulkEmail(_Shape):
+    """A request to send one inline template to many."""
+
+    from_email_address: str
+    reply_to_addresses: tuple[str, ...] = ()
+    default_content: BulkContent
+    default_email_tags: tuple[Pair, ...] = ()
+    bulk_email_entries: tuple[BulkEntry, ...]
+    configuration_set_name: str | None = None
+
+    def single(self, entry: BulkEntry) -> SendEmail:
+        """Give what one entry alone would have asked for, of a template without placeholders."""
+        template = self.default_content.template.template_content
+        bodies = {"Text": template.text, "Html": template.html}
+        tags = (*self.default_email_tags, *entry.replacement_tags)
+        return SendEmail.model_validate(
+            {
+                "FromEmailAddress": self.from_email_address,
+                "Destination": entry.destination.model_dump(by_alias=True),
+                "ReplyToAddresses": self.reply_to_addresses,
+                "Content": {
+                    "Simple": {
+                        "Subject": {"Data": template.subject or ""},
+                        "Body": {name: {"Data": text} for name, text in bodies.items() if text},
+                        "Headers": [each.model_dump(by_alias=True) for each in entry.replacement_headers],
+                    }
+                },
+                "EmailTags": [each.model_dump(by_alias=True) for each in tags],
+                "ConfigurationSetName": self.configuration_set_name,
+            }
+        )
+
+
 def bare(address: str) -> str:
     """Strip the name from "Name <address>"."""
     match = _BRACKETS.search(address) if "<" in address else None

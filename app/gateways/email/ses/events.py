@@ -7,7 +7,7 @@ from typing import Any
 from app.domain.facts import Fact, Tag
 from app.domain.vocabulary import EventType, OutcomeClass
 from app.gateways.answers import code_in_short, in_short, key_of, listed, moment, part, words
-from app.gateways.email.ses.sending import TAG_NAME
+from app.gateways.email.ses.contents import TAG_NAME
 
 Meaning = tuple[EventType, OutcomeClass | None]
 

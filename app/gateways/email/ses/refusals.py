@@ -1,5 +1,6 @@
 """What it means when SES takes no message: its error types and words, and our classes for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -55,11 +56,60 @@ _MEANING: dict[str, Meaning] = {
     "InternalServiceError": _TRANSIENT,
     "ServiceUnavailable": _TRANSIENT,
 }
+# Of one entry of a bulk request. SES's model and its text spell some of them in different ways.
+_MEANING_OF_ENTRY: dict[str, Meaning] = {
+    "ACCOUNT_THROTTLED": _THROTTLE,
+    "ACCOUNT_DAILY_QUOTA_EXCEEDED": _QUOTA,
+    "TRANSIENT_FAILURE": _TRANSIENT,
+    "ACCOUNT_SUSPENDED": _ACCOUNT,
+    "ACCOUNT_SENDING_PAUSED": _ACCOUNT,
+    "CONFIGURATION_SET_SENDING_PAUSED": _ACCOUNT,
+    "CONFIGURATION_SET_NOT_FOUND": _ACCOUNT,
+    "CONFIGURATION_SET_DOES_NOT_EXIST": _ACCOUNT,
+    "INVALID_SENDING_POOL_NAME": _ACCOUNT,
+    "MAIL_FROM_DOMAIN_NOT_VERIFIED": _SENDER,
+    "TEMPLATE_NOT_FOUND": _CONTENT,
+    "TEMPLATE_DOES_NOT_EXIST": _CONTENT,
+    "MESSAGE_REJECTED": _CONTENT,
+    "INVALID_PARAMETER": _CONTENT,
+    "INVALID_PARAMETER_VALUE": _CONTENT,
+    "FAILED": _CONTENT,
+}
+_TYPE_OF_ENTRY = {
+    "MESSAGE_REJECTED": "MessageRejected",
+    "INVALID_PARAMETER": "BadRequest",
+    "INVALID_PARAMETER_VALUE": "BadRequest",
+}
 _MEANING_OF_STATUS = {429: _THROTTLE, 503: _TRANSIENT}
 
 # Something between us and SES gave up waiting; what SES did is not known.
 _GATEWAY_STATUSES = {502, 504}
 _INTERNAL_ERROR = 500
+
+
+def refusals(messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
+    """Tell what an answer other than 200 means for each message of its request.
+
+    Where it is about one recipient, the others are sent again at once, without that one.
+    """
+    found = [refusal(message, response) for message in messages]
+    if all(each.kind is not OutcomeClass.RECIPIENT for each in found) or len(found) == 1:
+        return found
+    again = Outcome(kind=OutcomeClass.THROTTLE, code="refused_with_another", retry_after=timedelta(0))
+    return [each if each.kind is OutcomeClass.RECIPIENT else again for each in found]
+
+
+def refusal_of_entry(message: Envelope, status: str, text: str) -> Outcome:
+    """Tell what it means that SES has not taken one entry of a bulk request."""
+    by_text = _meaning_of_text(message, _TYPE_OF_ENTRY.get(status, ""), text.lower())
+    meaning = by_text or _MEANING_OF_ENTRY.get(status, _UNKNOWN)
+    return Outcome(
+        kind=meaning.kind,
+        scope=meaning.scope,
+        code=code_in_short(status),
+        detail=in_short(text, without=[message.address]),
+        retry_after=meaning.wait,
+    )
 
 
 def refusal(message: Envelope, response: HttpResponse) -> Outcome:

@@ -1,8 +1,6 @@
-"""Email through Amazon SES, version 2 of its API: one message a request, as its webhooks want it."""
+"""Email through Amazon SES, version 2 of its API: one recipient a mail, as its webhooks want it."""
 
-import re
-from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -16,24 +14,16 @@ from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, OutcomeClass
 from app.errors import ConfigurationError, Invalid, Unavailable
 from app.gateways.answers import identifier, json_object
-from app.gateways.base import Attachment, Envelope, HttpRequest, HttpResponse
-from app.gateways.email.mail import encoded, mailbox, unsendable
-from app.gateways.email.ses.refusals import refusal
+from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.email.ses.bulk import MOST_ENTRIES, bulk_outcomes, bulk_parameters, joint
+from app.gateways.email.ses.contents import content_of, in_ascii, inexpressible, tags_of
+from app.gateways.email.ses.refusals import refusals
 from app.gateways.email.ses.signing import Credentials, CredentialsSource, signed_headers
 from app.settings import Settings
 
-TAG_NAME = "tocsin"
-
-_PATH = "/v2/email/outbound-emails"
+_ONE = "/v2/email/outbound-emails"
+_MANY = "/v2/email/outbound-bulk-emails"
 _SERVICE = "ses"
-_TAG_VALUE = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_MOST_HEADERS = 15
-_LONGEST_HEADER = 996
-_LONGEST_HEADER_VALUE = 995
-_LONGEST_FILE_NAME = 255
-_LONGEST_CONTENT_TYPE = 78
-_LONGEST_CONTENT_ID = 78
-_MOST_BYTES = 40 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +37,7 @@ class Ses:
     timeout: timedelta = timedelta(seconds=15)
     name: str = "ses"
     channel: Channel = Channel.EMAIL
-    batch: int = 1
+    batch: int = MOST_ENTRIES
 
     @classmethod
     def configured(cls, settings: Settings) -> Self | None:
@@ -74,15 +64,19 @@ class Ses:
         )
 
     def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """Make the signed request for one message.
+        """Make the signed request for messages that are `joint`.
 
         Raises Invalid where `cannot_express` names something, Unavailable where temporary
         credentials have run out and new ones cannot be had.
         """
-        (message,) = messages
-        if fault := self.cannot_express(message):
-            raise Invalid.of("message", fault)
-        url, body = f"{self.endpoint}{_PATH}", orjson.dumps(self._parameters(message))
+        for message in messages:
+            if fault := self.cannot_express(message):
+                raise Invalid.of("message", fault)
+        alone = len(messages) == 1
+        parameters = self._parameters(messages[0], now) if alone else bulk_parameters(messages)
+        if self.configuration_set:
+            parameters["ConfigurationSetName"] = self.configuration_set
+        url, body = f"{self.endpoint}{_ONE if alone else _MANY}", orjson.dumps(parameters)
         headers = signed_headers(
             url=url,
             body=body,
@@ -93,31 +87,34 @@ class Ses:
         )
         return HttpRequest(url=url, body=body, headers=headers, timeout=self.timeout)
 
+    def joint(self, messages: Sequence[Envelope]) -> int:
+        """Tell how many messages from the front one request can carry: those that all say the same."""
+        return joint(messages)
+
     def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
-        """Tell what the answer means for the one message."""
-        (message,) = messages
+        """Tell what the answer means for each message."""
         if response.status != 200:  # noqa: PLR2004 — OK, the only status of success here.
-            return [refusal(message, response)]
+            return refusals(messages, response)
+        if len(messages) > 1:
+            return bulk_outcomes(messages, response)
         external_id = identifier(json_object(response.body).get("MessageId"))
         if external_id is None:
             return [Outcome(kind=OutcomeClass.UNKNOWN, code="http_200", detail="names no message")]
         return [Outcome(kind=OutcomeClass.ACCEPTED, external_id=external_id)]
 
     def cannot_express(self, message: Envelope) -> str | None:
-        """Name what would not get through SES: too many or too long headers, too much of all."""
-        return unsendable(message) or next(_excesses(message), None)
+        """Name what would not get through SES: lines that are too long, too much of all."""
+        return inexpressible(message)
 
-    def _parameters(self, message: Envelope) -> dict[str, Any]:
+    def _parameters(self, message: Envelope, now: datetime) -> dict[str, Any]:
         parameters: dict[str, Any] = {
-            "FromEmailAddress": _in_ascii(message.sender),
+            "FromEmailAddress": in_ascii(message.sender),
             "Destination": {"ToAddresses": [message.address]},
-            "Content": {"Simple": _content(message)},
-            "EmailTags": _tags(message),
+            "Content": content_of(message, now),
+            "EmailTags": tags_of(message),
         }
         if message.reply_to:
-            parameters["ReplyToAddresses"] = [_in_ascii(message.reply_to)]
-        if self.configuration_set:
-            parameters["ConfigurationSetName"] = self.configuration_set
+            parameters["ReplyToAddresses"] = [in_ascii(message.reply_to)]
         return parameters
 
     def _current_credentials(self) -> Credentials:
@@ -139,73 +136,3 @@ def _credentials(settings: Settings) -> CredentialsSource | None:
         return lambda: constant
     found = botocore.session.Session().get_credentials()
     return found.get_frozen_credentials if found else None
-
-
-def _content(message: Envelope) -> dict[str, Any]:
-    bodies = {"Text": message.text, "Html": message.html}
-    content: dict[str, Any] = {
-        "Subject": _utf8(message.subject or ""),
-        "Body": {name: _utf8(body) for name, body in bodies.items() if body},
-    }
-    if message.headers:
-        content["Headers"] = [{"Name": n, "Value": encoded(v)} for n, v in message.headers.items()]
-    if message.attachments:
-        content["Attachments"] = [_attachment(each) for each in message.attachments]
-    return content
-
-
-def _utf8(text: str) -> dict[str, str]:
-    return {"Data": text, "Charset": "UTF-8"}
-
-
-def _attachment(attachment: Attachment) -> dict[str, str]:
-    described = {
-        "RawContent": b64encode(attachment.content).decode(),
-        "FileName": attachment.filename,
-        "ContentType": attachment.content_type,
-        "ContentDisposition": "ATTACHMENT",
-    }
-    if attachment.content_id:
-        described |= {"ContentDisposition": "INLINE", "ContentId": _bare(attachment.content_id)}
-    return described
-
-
-def _bare(content_id: str) -> str:
-    return content_id.removeprefix("<").removesuffix(">")
-
-
-def _tags(message: Envelope) -> list[dict[str, str]]:
-    tags = {TAG_NAME: str(message.tag), "category": message.category or ""}
-    return [{"Name": name, "Value": value} for name, value in tags.items() if _TAG_VALUE.fullmatch(value)]
-
-
-def _in_ascii(text: str) -> str:
-    found = mailbox(text)
-    return found.in_ascii() if found else text
-
-
-def _excesses(message: Envelope) -> Iterator[str]:
-    if len(message.headers) > _MOST_HEADERS:
-        yield f"more than {_MOST_HEADERS} headers"
-    for name, value in message.headers.items():
-        length = len(encoded(value))
-        if length > _LONGEST_HEADER_VALUE or length + len(name) > _LONGEST_HEADER:
-            yield f"the length of the header {name}"
-    for attachment in message.attachments:
-        yield from _excesses_of(attachment)
-    if _size(message) > _MOST_BYTES:
-        yield "more than 40 MB"
-
-
-def _excesses_of(attachment: Attachment) -> Iterator[str]:
-    if len(attachment.filename) > _LONGEST_FILE_NAME:
-        yield "the length of an attachment's file name"
-    if len(attachment.content_type) > _LONGEST_CONTENT_TYPE:
-        yield "the length of an attachment's content type"
-    if attachment.content_id and not 1 <= len(_bare(attachment.content_id)) <= _LONGEST_CONTENT_ID:
-        yield "the length of an attachment's content id"
-
-
-def _size(message: Envelope) -> int:
-    in_base64 = sum((len(each.content) + 2) // 3 * 4 for each in message.attachments)
-    return in_base64 + sum(len(body.encode()) for body in (message.text, message.html) if body)
