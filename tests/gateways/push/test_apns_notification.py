@@ -159,6 +159,7 @@ def test_a_long_collapse_key_is_shortened_the_same_way_each_time(sent):
         ({"address": "../3/device", "options": {"platform": "apns"}}, "Apple issued"),
         ({"push": {"dry_run": True}}, "dry run"),
         ({"push": {"data": {"aps": "x"}}}, "aps"),
+        ({"push": {"data": ["n"]}}, "not text"),
         ({"push": {"data": {"tocsin": "x"}}}, "tocsin"),
         ({"push": {"push_type": "loud"}}, "push type"),
         ({"push": {"apns": {"live_activity_token": "x"}}}, "live_activity_token"),

@@ -184,6 +184,7 @@ def test_a_dry_run_is_only_validated(fcm, push, dry):
         ({"push": {"data": {"gcm_b": "x"}}}, "gcm_b"),
         ({"push": {"data": {"tocsin": "x"}}}, "tocsin"),
         ({"push": {"data": {"n": 1}}}, "not text"),
+        ({"push": {"data": ["n"]}}, "not text"),
         ({"push": {"image": "http://e.org/i.png"}}, "https"),
         ({"address": "topic:a b"}, "topic"),
         ({"address": "condition:nothing"}, "condition"),

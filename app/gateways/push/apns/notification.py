@@ -110,9 +110,9 @@ def excesses(message: Envelope) -> Iterator[str]:
     # Sent for real, a trial would reach people.
     if wishes(message).get("dry_run"):
         yield "a dry run"
-    faults = [*unsayable(message), *_faults_of_passed(message)]
     if "aps" in (wishes(message).get("data") or {}):
-        faults.append("the data key aps")
+        yield "the data key aps"
+    faults = [*unsayable(message), *_faults_of_passed(message)]
     yield from faults
     if not faults:
         yield from _excess(message)

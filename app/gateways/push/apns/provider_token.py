@@ -66,7 +66,7 @@ class ProviderTokens:
         There is none where the token is young, for then it is a clock that is wrong.
         """
         with self._turn:
-            if issued_at is None or self._token is None or self._token.issued_at != issued_at:
+            if issued_at is None:
                 return True
             newer = self._issued_at(self._last_asked, _RENEWED_SOONER_EVERY) > issued_at
             if newer:

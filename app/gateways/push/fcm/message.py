@@ -53,14 +53,14 @@ def excesses(message: Envelope) -> Iterator[str]:
     if is_for_apns(message):
         yield "a token that Apple issued"
     yield from _faults_of_target(message)
-    # What cannot be said at all cannot be weighed either.
-    faults = [*unsayable(message), *_reserved(message)]
+    faults = list(unsayable(message))
     yield from faults
+    # What cannot be said at all can be neither looked through nor weighed.
+    if not faults:
+        yield from _reserved(message)
+        yield from _excess(message)
     if not str(wishes(message).get("image") or "https://").startswith("https://"):
         yield "an image that is not at an https address"
-    most = _MOST_BYTES if is_for_a_token(message) else _MOST_BYTES_FOR_TOPICS
-    if not faults and _heaviest(message) > most:
-        yield f"more than {most} bytes"
 
 
 def _target(message: Envelope) -> tuple[str, str]:
@@ -75,6 +75,12 @@ def _for_all(message: Envelope) -> dict[str, Any]:
     if image := wishes(message).get("image"):
         shown["image"] = image
     return {"notification": shown, "data": data(message)}
+
+
+def _excess(message: Envelope) -> Iterator[str]:
+    most = _MOST_BYTES if is_for_a_token(message) else _MOST_BYTES_FOR_TOPICS
+    if _heaviest(message) > most:
+        yield f"more than {most} bytes"
 
 
 def _heaviest(message: Envelope) -> int:
