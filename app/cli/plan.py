@@ -54,16 +54,8 @@ def decide(settings: Settings) -> Plan:
         host=settings.host,
         port=settings.port,
         simulator_port=settings.simulator_port if simulated else None,
-        environment=_simulated(settings) if simulated else {},
+        environment=environment(settings.simulator_port) if simulated else {},
     )
-
-
-def _simulated(settings: Settings) -> dict[str, str]:
-    """Tell the processes of the simulator, and where it reaches us: callbacks are made of that."""
-    variables = environment(settings.simulator_port)
-    if settings.public_base_url is None:
-        variables["PUBLIC_BASE_URL"] = f"http://{host_to_reach(settings.host)}:{settings.port}"
-    return variables
 
 
 def has_gateway(settings: Settings) -> bool:

@@ -274,16 +274,15 @@ def _event(letter: _Letter) -> EventType | None:
         return EventType.REPLIED if answers else None
     if letter.meaning is Meaning.HELP:
         return None
-    return EventType.CONFIRMED if _confirms(letter) else EventType.REPLIED
+    # That the key was pressed that the call asked for, the gateway itself tells as a fact.
+    return None if _is_asked_for(letter) else EventType.REPLIED
 
 
-def _confirms(letter: _Letter) -> bool:
-    """Tell whether these are the keys that the call asked for; any will do where it named none."""
+def _is_asked_for(letter: _Letter) -> bool:
     inbound, message = letter.inbound, letter.message
-    if inbound.kind is not InboundKind.DIGITS or inbound.tag is None:
+    if inbound.kind is not InboundKind.DIGITS or message is None:
         return False
-    wanted = message.confirm_digit if message else None
-    return wanted in (None, inbound.text)
+    return bool(inbound.text == message.confirm_digit)
 
 
 def _tag(letter: _Letter) -> Tag | None:

@@ -295,19 +295,20 @@ def press(desk, message, digits, **changes):
     return letter(desk, digits, kind=InboundKind.DIGITS, channel=Channel.VOICE, tag=tag, **changes)
 
 
-def test_keys_pressed_confirm_the_message_of_the_call(desk):
+def test_keys_that_nobody_asked_for_are_an_answer(desk):
     message = write(desk, channel="voice", gateway="twilio_voice")
     arrive(desk, press(desk, message, "1"))
     event = desk.events(message)[-1]
-    assert event.event_type == "confirmed"
+    assert event.event_type == "replied"
     assert event.data == {"inbound_id": only(kept(desk)).id, "digits": "1"}
 
 
-def test_other_keys_than_the_call_asked_for_confirm_nothing(desk):
+def test_the_key_that_was_asked_for_is_left_to_the_gateways_own_fact(desk):
     options = {"sender": "desk", "voice": {"confirm_digit": "1"}}
     message = write(desk, channel="voice", gateway="twilio_voice", options=options)
     arrive(desk, press(desk, message, "2"), press(desk, message, "1"))
-    assert desk.history(message) == ["queued", "replied", "confirmed"]
+    assert desk.history(message) == ["queued", "replied"]
+    assert len(kept(desk)) == 2
 
 
 def test_keys_for_a_message_that_is_not_known_yet_wait_for_it(desk):
