@@ -1,6 +1,6 @@
 """What the ledger keeps of an answer is what deciding needs."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ outcomes = st.builds(
     retry_after=st.none() | st.integers(0, 10**6).map(lambda seconds: timedelta(seconds=seconds)),
     scope=st.none() | st.sampled_from(ConfigScope),
     opt_out=st.booleans(),
+    as_of=st.none() | st.datetimes(timezones=st.just(UTC)),
 )
 
 
