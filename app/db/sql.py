@@ -28,5 +28,6 @@ def run(conn: sa.Connection, package: str, name: str, parameters: Mapping[str, A
 def run_bare(
     conn: psycopg.Connection[Any], package: str, name: str, parameters: Mapping[str, Any]
 ) -> list[Any]:
-    """Run a statement from a file on a bare connection; give all its rows."""
-    return conn.execute(statement(package, name).encode(), parameters).fetchall()
+    """Run a statement from a file on a bare connection; give all its rows, none where it has none to give."""
+    cursor = conn.execute(statement(package, name).encode(), parameters)
+    return cursor.fetchall() if cursor.description else []

@@ -8,12 +8,10 @@ from datetime import datetime, timedelta
 import orjson
 import sqlalchemy as sa
 
-from app.db.engine import bare, unavailable_when_down
-from app.db.sql import run_bare
 from app.errors import Forged, NotFound, ProofUnavailable
 from app.gateways.base import HttpFailure, HttpRequest, Webhook, WebhookAnswer, WebhookRequest
 from app.gateways.transport import Transport
-from app.queue import PACKAGE
+from app.services.recording.keeping import Keeper, Letter
 from app.wake import Wake
 
 KEY_KEPT = 3600.0  # seconds
@@ -39,7 +37,7 @@ class WebhookService:
         transport: Callable[[], Transport],
         now: Callable[[], datetime],
     ) -> None:
-        self._engine = engine
+        self._keeper = Keeper(engine)
         self._webhooks = webhooks
         self._wake = wake
         self._keys = _Keys(transport)
@@ -76,15 +74,15 @@ class WebhookService:
 
     def _keep(self, name: str, request: WebhookRequest, request_id: str) -> None:
         headers = {key: value for key, value in request.headers.items() if key not in _NOT_KEPT}
-        row = {
-            "gateway": name,
-            "request_id": request_id,
-            "url": request.url,
-            "headers": orjson.dumps(headers).decode(),
-            "body": request.body,
-        }
-        with unavailable_when_down(), bare(self._engine) as conn:
-            run_bare(conn, PACKAGE, "keep_webhook", row)
+        self._keeper.keep(
+            Letter(
+                gateway=name,
+                request_id=request_id,
+                url=request.url,
+                headers=orjson.dumps(headers).decode(),
+                body=request.body,
+            )
+        )
 
 
 class _Keys:

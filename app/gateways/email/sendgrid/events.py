@@ -71,7 +71,7 @@ def _key(element: Element, event_type: EventType, event_id: str) -> str:
     """Name the fact by SendGrid's id for it, which elements of older kinds do not have."""
     kind = words(element, "event")
     if event_id:
-        return key_of("sendgrid", kind, event_type, event_id)
+        return f"{kind} {event_type} {event_id}"
     told = (TAG_NAME, "sg_message_id", "email", "timestamp", "reason", "response", "attempt", "url", "ip")
     return key_of("sendgrid", kind, event_type, *(element.get(name) for name in told))
 
