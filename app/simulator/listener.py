@@ -94,8 +94,8 @@ class Listener:
         with closing(socket.socket()) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                # It does not listen: whoever looks for the port would find it open for a moment.
                 probe.bind((self._host, self._port))
-                probe.listen(1)
             except OSError as exc:
                 raise ConfigurationError(
                     f"The simulator cannot listen on {self._host}:{self._port} ({exc.strerror}); "

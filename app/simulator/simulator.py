@@ -86,13 +86,11 @@ class Simulator:
         """
         doors: list[Door] = [*self._doors.values(), self._control]
         try:
-            for door in doors:
-                await door.open()
+            await asyncio.gather(*(door.open() for door in doors))
             started()
             await self._tell()
         finally:
-            for door in doors:
-                await door.close()
+            await asyncio.gather(*(door.close() for door in doors))
             self._register.close()
 
     def _make_topic(self, now: datetime) -> Topic:
