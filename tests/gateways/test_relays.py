@@ -251,6 +251,17 @@ def test_a_relay_that_ends_a_kept_connection_gets_the_mail_on_a_new_one(relay, t
     assert (there.connections, len(there.mails)) == (2, 2)
 
 
+@pytest.mark.parametrize(("command", "written"), [("RCPT", False), ("DATA", False), ("DOT", True)])
+def test_a_kept_connection_that_dies_in_the_middle_is_not_begun_anew(relay, transport, command, written):
+    there = relay()
+    transport.fetch(mail(there))
+    there.replies[command] = lambda talk: talk.cut()
+    result = transport.fetch(mail(there))
+    assert isinstance(result, HttpFailure)
+    assert result.written is written
+    assert there.connections == 1
+
+
 def test_a_421_on_a_new_connection_is_an_answer(relay, transport):
     there = relay(MAIL="421 4.7.0 too many")
     reply = transport.fetch(mail(there))

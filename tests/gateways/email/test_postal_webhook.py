@@ -223,6 +223,12 @@ def test_a_delivery_names_message_try_and_time(webhook, tag):
     assert fact.detail == "Message for <removed> accepted 250 OK"
 
 
+def test_without_its_tag_a_whole_mail_is_known_by_its_message_id(webhook, tag):
+    known = message("", message_id=f"{tag}@example.org")
+    (fact,) = webhook.events(told("MessageSent", status("", "Sent") | {"message": known}))
+    assert fact.tag == tag
+
+
 def test_a_tag_of_others_leaves_the_id_to_go_by(webhook):
     (fact,) = webhook.events(request())
     assert (fact.tag, fact.external_id) == (None, "1563")
