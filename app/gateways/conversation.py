@@ -58,9 +58,11 @@ class Conversation:
         self._rest()
         self._pipelining = "PIPELINING" in offers
         size = f" SIZE={self._size}" if "SIZE" in offers else ""
+        # What comes back need not bring the whole mail along.
+        returned = " RET=HDRS" if "DSN" in offers else ""
         if reset:
             self._to_say.append(("RSET", b"RSET\r\n"))
-        self._to_say.append(("MAIL", f"MAIL FROM:<{self._sender}>{size}\r\n".encode()))
+        self._to_say.append(("MAIL", f"MAIL FROM:<{self._sender}>{size}{returned}\r\n".encode()))
         self._to_say.append(("RCPT", f"RCPT TO:<{self._recipient}>\r\n".encode()))
         self._say()
 

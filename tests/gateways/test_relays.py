@@ -95,6 +95,12 @@ def test_a_relay_that_can_take_commands_together_gets_them_together(relay, trans
     assert seen == [b"RCPT TO:<anna@example.com>\r\n"]
 
 
+def test_a_relay_that_can_is_asked_to_send_back_no_more_than_the_head(relay, transport):
+    there = relay(EHLO="250-x\r\n250 DSN")
+    transport.fetch(mail(there))
+    assert there.said[1] == "MAIL FROM:<bounce+1@example.org> RET=HDRS"
+
+
 def test_a_refused_recipient_is_a_reply_and_the_next_mail_begins_with_a_reset(relay, transport):
     replies = iter(["550-5.1.1 no\r\n550 5.1.1 such user", "250 ok"])
     there = relay(RCPT=lambda _: next(replies))
