@@ -106,7 +106,7 @@ class Effecting:
         effect.external_id = fact.external_id or effect.external_id
         effect.decision = Decision(
             status=status,
-            gateway=heard.gateway,
+            gateway=self._through(heard),
             attempts=message.attempts,
             tried=tuple(message.tried),
             possible_duplicate=message.possible_duplicate,
@@ -116,6 +116,11 @@ class Effecting:
         if status is Status.DELIVERED and fact.event_type is not EventType.DELIVERED:
             inferred = Event(event_type=EventType.DELIVERED, gateway=heard.gateway, data={"inferred": True})
             effect.lines.append(Line(event=inferred, attempt=self._attempt(heard), at=fact.occurred_at))
+
+    def _through(self, heard: Heard) -> str | None:
+        """Name the gateway that has the message; apps that report their pushes to us are none."""
+        named = heard.fact.gateway is not None or heard.gateway in self._tools.gateways
+        return heard.gateway if named else None
 
     def _retry(self, heard: Heard) -> None:
         fact, effect = heard.fact, self.effect

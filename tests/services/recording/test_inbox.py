@@ -1,6 +1,6 @@
 """The inbox: each proven request has its effect once, and a bad one keeps nobody else back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -86,6 +86,15 @@ def test_a_request_has_its_effect_and_leaves(telling):
     assert inbox.process(telling.tools) == 1
     assert telling.row(message).status == "delivered"
     assert waiting(telling) == []
+
+
+def test_an_app_that_reports_a_push_does_not_become_its_gateway(telling, vendor):
+    apps = telling.with_tools(webhooks={"firebase": replace(vendor, name="firebase")})
+    message = apps.one("P3", status="sent", sent_at=apps.clock(), tries=1, gateway="postal")
+    arrive(apps, told(message, "delivered"), gateway="firebase")
+    inbox.process(apps.tools)
+    row = apps.row(message)
+    assert (row.status, row.gateway) == ("delivered", "postal")
 
 
 def test_a_webhook_of_several_gateways_says_which_one_it_tells_of(telling, monkeypatch, vendor):
