@@ -16,18 +16,17 @@ import pycurl
 
 from app.gateways.base import HttpFailure, MailReply, MailRequest, Tls
 from app.gateways.conversation import CLOSING, Conversation, Garbled, offers_of
-from app.gateways.sockets import SPOKEN_OR_CLOSED, Sockets
+from app.gateways.relay_line import Key, Line, bounded, has_ended, key_of
+from app.gateways.sockets import Sockets
 
 # A connection that has been idle for longer is closed; relays drop theirs without much notice.
 MAX_IDLE = 15.0  # seconds
-MOST_LINES_OF_GREETING = 200
 READ = 64 * 1024
 LOST = "The relay closed the connection before it answered"
 GARBLED = "What the relay says is not SMTP"
 TOO_LATE = "The relay did not answer in time"
 
 Ended = tuple[Any, MailReply | HttpFailure]
-Key = tuple[str, str | None, str | None, Tls]
 # What libcurl fails with because of what the relay has said, and not because it said nothing.
 _REFUSED = frozenset(
     {
@@ -42,19 +41,6 @@ _USE_SSL = {
     Tls.OFFERED: pycurl.USESSL_TRY,
     Tls.NEVER: pycurl.USESSL_NONE,
 }
-
-
-@dataclass(slots=True, eq=False)
-class _Line:
-    """A connection whose relay has let us in. `used` says whether it has carried a mail."""
-
-    key: Key
-    curl: pycurl.Curl
-    socket: int
-    offers: dict[str, str]
-    used: bool = False
-    needs_reset: bool = False
-    idle_since: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -87,9 +73,9 @@ class Relays:
         self._places = places
         self._make = make
         self._connecting: dict[pycurl.Curl, _Job] = {}
-        self._talking: dict[int, tuple[_Job, _Line]] = {}
+        self._talking: dict[int, tuple[_Job, Line]] = {}
         self._poll = select.poll()
-        self._idle: list[_Line] = []
+        self._idle: list[Line] = []
         self._ended: list[Ended] = []
 
     @property
@@ -100,7 +86,7 @@ class Relays:
     def start(self, tag: object, request: MailRequest) -> None:
         """Begin with a mail; raises ValueError or pycurl.error where it cannot be sent."""
         job = _Job(tag=tag, request=request, conversation=Conversation(request), began=time.monotonic())
-        line = self._idle_line(_key(request))
+        line = self._idle_line(key_of(request))
         if line is None:
             self._connect(job)
         else:
@@ -113,8 +99,8 @@ class Relays:
     def connected(self, curl: pycurl.Curl) -> None:
         """Go on with a connection on which the relay has let us in."""
         job = self._connecting.pop(curl)
-        line = _Line(
-            key=_key(job.request),
+        line = Line(
+            key=key_of(job.request),
             curl=curl,
             socket=curl.getinfo(pycurl.ACTIVESOCKET),
             offers=offers_of(job.greeting),
@@ -196,18 +182,18 @@ class Relays:
         curl.setopt(pycurl.TIMEOUT_MS, left)
         curl.setopt(pycurl.CONNECTTIMEOUT_MS, min(left, request.connect_timeout // timedelta(milliseconds=1)))
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._sockets.opened)
-        curl.setopt(pycurl.HEADERFUNCTION, _bounded(job.greeting))
+        curl.setopt(pycurl.HEADERFUNCTION, bounded(job.greeting))
         job.greeting.clear()
         self._connecting[curl] = job
         self._multi.add_handle(curl)
 
-    def _converse(self, job: _Job, line: _Line) -> None:
+    def _converse(self, job: _Job, line: Line) -> None:
         job.conversation.begin(line.offers, reset=line.needs_reset)
         self._talking[line.socket] = (job, line)
         self._poll.register(line.socket, select.POLLIN)
         self._advance(job, line)
 
-    def _advance(self, job: _Job, line: _Line) -> None:
+    def _advance(self, job: _Job, line: Line) -> None:
         try:
             self._exchange(job.conversation, line.curl)
         except BlockingIOError:
@@ -241,7 +227,7 @@ class Relays:
                 raise ConnectionError
             conversation.heard(data)
 
-    def _conclude(self, job: _Job, line: _Line, reply: MailReply) -> None:
+    def _conclude(self, job: _Job, line: Line, reply: MailReply) -> None:
         if reply.status == CLOSING and line.used and reply.command == "MAIL":
             # It only wanted the connection closed, for its age or for what it has carried.
             self._begin_anew(job, line)
@@ -252,12 +238,12 @@ class Relays:
             self._close(line)
         self._end(job, reply)
 
-    def _begin_anew(self, job: _Job, line: _Line) -> None:
+    def _begin_anew(self, job: _Job, line: Line) -> None:
         """Take a new connection for a mail of which the relay cannot have heard."""
         self._close(line)
         self._connect(job)
 
-    def _hang_up(self, job: _Job, line: _Line, detail: str, *, timed_out: bool = False) -> None:
+    def _hang_up(self, job: _Job, line: Line, detail: str, *, timed_out: bool = False) -> None:
         written = job.conversation.written
         self._close(line)
         self._end(job, HttpFailure(written=written, detail=detail, timed_out=timed_out))
@@ -265,15 +251,15 @@ class Relays:
     def _end(self, job: _Job, result: MailReply | HttpFailure) -> None:
         self._ended.append((job.tag, replace(result, elapsed=job.elapsed)))
 
-    def _rest(self, line: _Line, *, needs_reset: bool) -> None:
+    def _rest(self, line: Line, *, needs_reset: bool) -> None:
         self._leave(line)
         line.used, line.needs_reset, line.idle_since = True, needs_reset, time.monotonic()
         self._idle.append(line)
 
-    def _idle_line(self, key: Key) -> _Line | None:
+    def _idle_line(self, key: Key) -> Line | None:
         """Find a connection to the same relay that is still good; close what is not."""
         now = time.monotonic()
-        fresh = [line for line in self._idle if now - line.idle_since < MAX_IDLE and not _has_ended(line)]
+        fresh = [line for line in self._idle if now - line.idle_since < MAX_IDLE and not has_ended(line)]
         found = next((line for line in reversed(fresh) if line.key == key), None)
         kept = [line for line in fresh if line is not found]
         if found is None:
@@ -284,11 +270,11 @@ class Relays:
         self._idle = kept
         return found
 
-    def _leave(self, line: _Line) -> None:
+    def _leave(self, line: Line) -> None:
         del self._talking[line.socket]
         self._poll.unregister(line.socket)
 
-    def _close(self, line: _Line) -> None:
+    def _close(self, line: Line) -> None:
         self._leave(line)
         self._discard(line.curl)
 
@@ -297,26 +283,5 @@ class Relays:
         curl.close()
 
 
-def _key(request: MailRequest) -> Key:
-    return request.url, request.username, request.password, request.tls
-
-
 def _interest(job: _Job) -> int:
     return select.POLLIN | (select.POLLOUT if job.conversation.pending else 0)
-
-
-def _has_ended(line: _Line) -> bool:
-    """Tell whether a relay has closed an idle connection, or said something that nobody asked for."""
-    probe = select.poll()
-    probe.register(line.socket, SPOKEN_OR_CLOSED)
-    return bool(probe.poll(0))
-
-
-def _bounded(lines: list[bytes]) -> Callable[[bytes], int]:
-    """Keep what a relay says while it lets us in; one that never ends is cut off."""
-
-    def keep(line: bytes) -> int:
-        lines.append(line)
-        return len(line) if len(lines) <= MOST_LINES_OF_GREETING else -1
-
-    return keep

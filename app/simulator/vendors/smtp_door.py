@@ -198,5 +198,15 @@ class _Talk:
             self._say(f"{reply.status} {reply.body.decode()}")
 
     def _request(self, method: str, recipient: str, body: bytes) -> Request:
-        headers = {"mail-from": self._sender or "", "rcpt-to": recipient}
+        headers = _Envelope(self._sender or "", recipient)
         return Request(method=method, path="", query="", headers=headers, body=body, host="")
+
+
+class _Envelope:
+    """A mail's envelope, as a request's headers."""
+
+    def __init__(self, sender: str, recipient: str) -> None:
+        self._fields = {"mail-from": sender, "rcpt-to": recipient}
+
+    def get(self, key: str, default: str | None = None) -> str | None:
+        return self._fields.get(key, default)
