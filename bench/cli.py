@@ -7,7 +7,7 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from bench import accept, backlog, bulk, crash, drain, failover, p0, start
+from bench import accept, backlog, bulk, crash, drain, drain_batch, failover, p0, start, webhooks
 from bench.picture import draw
 from bench.results import Result, in_words, machine, write
 from bench.sizes import QUICK, Size
@@ -15,10 +15,12 @@ from bench.sizes import QUICK, Size
 BENCHES: dict[str, Callable[[Size], Result]] = {
     "start": start.run,
     "drain": drain.run,
+    "drain-batch": drain_batch.run,
     "bulk": bulk.run,
     "accept": accept.run,
     "p0": p0.run,
     "backlog": backlog.run,
+    "webhooks": webhooks.run,
     "failover": failover.run,
     "crash": crash.run,
 }

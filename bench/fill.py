@@ -23,7 +23,7 @@ SELECT
     %(priority)s, %(kind)s, %(client)s, %(batch)s, 'email', 'smb', i, 'reader' || i || '@' ||
     replace(%(domain)s, '#', (i %% 50)::text),
     jsonb_build_object('first', 'Ada' || i, 'day', 'Friday', 'place', 'The Copper Kettle', 'code', 'K' || i),
-    'postal', 'campaigns', clock_timestamp(), now() + interval '1 day', 3
+    %(gateway)s, 'campaigns', clock_timestamp(), now() + interval '1 day', 3
 FROM generate_series(1, %(count)s) AS i
 """
 _BATCH = """
@@ -73,13 +73,14 @@ def campaign(
     *,
     priority: str = "P3",
     domain: str = "mail#.example.com",
+    gateway: str = "postal",
     vacuum: bool = True,
 ) -> int:
     """Queue `count` templated emails as one batch; returns the batch's id. A `#` spreads over 50 domains."""
     facts = {"client": client_id, "priority": priority, "kind": TYPES[priority], "count": count}
     batch = database.execute(_BATCH, facts).fetchone()
     assert batch
-    database.execute(_CAMPAIGN, {**facts, "batch": batch[0], "domain": domain})
+    database.execute(_CAMPAIGN, {**facts, "batch": batch[0], "domain": domain, "gateway": gateway})
     database.execute(_FLOW, (priority, client_id))
     if vacuum:
         database.execute(sql.SQL("VACUUM ANALYZE {}").format(lane_table(priority)))

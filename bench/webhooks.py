@@ -38,8 +38,8 @@ INSERT INTO message_queue (
     priority, message_type, client_id, channel, recipient_address, subject, body_text, gateway, ip_pool,
     scheduled_for, expires_at, max_attempts, status, tries, sent_at, external_id)
 SELECT
-    'P3', 'campaign', %(client)s, 'email', 'reader' || i || '@mail' || i %% 50 || '.example.com', 'Offer', 'Come.',
-    %(gateway)s, 'campaigns', now(), now() + interval '1 day', 3, 'sent', 1, now(), 'x' || i
+    'P3', 'campaign', %(client)s, 'email', 'reader' || i || '@mail' || i %% 50 || '.example.com', 'Offer',
+    'Come.', %(gateway)s, 'campaigns', now(), now() + interval '1 day', 3, 'sent', 1, now(), 'x' || i
 FROM generate_series(1, %(count)s) AS i
 RETURNING uuid::text, recipient_address
 """
@@ -96,7 +96,9 @@ def _report(result: Result, measures: dict[str, Measures]) -> None:
             result.add(f"CPU of {whose}, {gateway}", "µs/event", *used)
     amiss = sum(each.amiss for each in measures.values())
     result.add("facts lost or counted twice", "facts", amiss, at_most=0)
-    result.note("one web process and one process that records; both, the database and the caller share the cores")
+    result.note(
+        "one web process and one process that records; both, the database and the caller share the cores"
+    )
 
 
 class _Webhooks:

@@ -38,20 +38,21 @@ def _drain(database: psycopg.Connection, template: Compiled, loop: "_Loop") -> N
     position: tuple[datetime, int] | None = None
     while True:
         claim = uuid4()
-        rows = database.execute(claim_sql, _claiming(claim, position)).fetchall()
+        rows = database.execute(claim_sql, claiming(claim, position)).fetchall()
         if not rows:
             return
         position = max((row[24], row[2]) for row in rows)
         bodies = [(row[2], row[26], _body(template, row)) for row in rows]
-        database.execute(settle_sql, _settling(claim, loop.send(bodies)))
+        database.execute(settle_sql, settling(claim, loop.send(bodies)))
 
 
-def _claiming(claim: object, position: tuple[datetime, int] | None) -> dict[str, object]:
+def claiming(claim: object, position: tuple[datetime, int] | None, size: int = 500) -> dict[str, object]:
+    """Make the parameters of a claim of campaign emails, from where the last one ended."""
     return {
         "priority": "P3",
         "channels": ["email"],
         "claim": claim,
-        "size": 500,
+        "size": size,
         "worker": "bare",
         "lease": timedelta(seconds=300),
         "channels_at": ["email"] if position else [],
@@ -75,7 +76,8 @@ def _body(template: Compiled, row: tuple[Any, ...]) -> bytes:
     )
 
 
-def _settling(claim: object, sent: list[tuple[int, int, str]]) -> dict[str, object]:
+def settling(claim: object, sent: list[tuple[int, int, str]], gateway: str = "postal") -> dict[str, object]:
+    """Make the parameters that settle a claim of which each message (id, try, external id) was sent."""
     count = len(sent)
     ids, tries = [each[0] for each in sent], [each[1] for each in sent]
     external = [each[2] for each in sent]
@@ -90,7 +92,7 @@ def _settling(claim: object, sent: list[tuple[int, int, str]]) -> dict[str, obje
         "ids": ids,
         "try_numbers": tries,
         "statuses": ["sent"] * count,
-        "gateways": ["postal"] * count,
+        "gateways": [gateway] * count,
         "external_ids": external,
         "delays": nowait,
         "extensions": nowait,
@@ -102,7 +104,7 @@ def _settling(claim: object, sent: list[tuple[int, int, str]]) -> dict[str, obje
         "event_ids": ids,
         "event_types": ["sent"] * count,
         "event_attempts": tries,
-        "event_gateways": ["postal"] * count,
+        "event_gateways": [gateway] * count,
         "event_outcomes": ["accepted"] * count,
         "event_codes": nothing,
         "event_details": nothing,

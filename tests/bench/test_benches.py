@@ -14,11 +14,11 @@ LONG = pytest.mark.skipif(
 
 @pytest.mark.parametrize(
     "name",
-    ["accept", "backlog", "drain"]
+    ["accept", "backlog", "drain", "drain_batch", "webhooks"]
     + [pytest.param(name, marks=LONG) for name in ("bulk", "crash", "failover", "p0", "start")],
 )
 def test_every_bench_comes_to_figures(name):
     result = import_module(f"bench.{name}").run(Size(share=0.001, kills=3))
-    assert result.bench == name
+    assert result.bench == name.replace("_", "-")
     assert result.figures
     assert any(figure.bar for figure in result.figures)

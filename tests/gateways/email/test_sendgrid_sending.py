@@ -8,9 +8,10 @@ import pytest
 from app.domain.facts import Tag
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import OutcomeClass, Priority
-from app.errors import Invalid
+from app.errors import ConfigurationError, Invalid
 from app.gateways.base import Attachment, HttpResponse, Joining
 from app.gateways.email.sendgrid.sending import SendGrid
+from app.settings import Settings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 KEY = "SG.q8Zk2LmN0pXs7vTd"
@@ -265,3 +266,37 @@ def test_accepted_messages_have_ids_of_their_own(sendgrid, envelope):
 def test_acceptance_without_an_id_is_acceptance(sendgrid, envelope):
     response = HttpResponse(status=202, headers={}, body=b"")
     assert sendgrid.read([envelope()], response) == [Outcome(kind=OutcomeClass.ACCEPTED)]
+
+
+def settings(**chosen):
+    return Settings(_env_file=None, **chosen)
+
+
+def test_the_gateway_is_the_one_that_settings_describe():
+    made = SendGrid.configured(
+        settings(
+            sendgrid_api_key=KEY,
+            sendgrid_url="https://api.eu.sendgrid.com/",
+            sendgrid_ip_pools="alerts, campaigns",
+            gateway_timeout_seconds=7,
+        )
+    )
+    assert made == SendGrid(
+        url="https://api.eu.sendgrid.com",
+        api_key=KEY,
+        pools=frozenset(["alerts", "campaigns"]),
+        timeout=timedelta(seconds=7),
+    )
+
+
+def test_the_vendors_own_address_needs_no_setting():
+    assert SendGrid.configured(settings(sendgrid_api_key=KEY)).url == "https://api.sendgrid.com"
+
+
+def test_without_a_key_there_is_no_gateway():
+    assert SendGrid.configured(settings()) is None
+
+
+def test_webhooks_of_an_account_that_nobody_sends_by_are_a_mistake():
+    with pytest.raises(ConfigurationError, match="SENDGRID_API_KEY"):
+        SendGrid.configured(settings(sendgrid_webhook_public_keys="key"))
