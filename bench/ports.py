@@ -1,16 +1,23 @@
 """Ports that are free now."""
 
+import os
 import random
 import socket
 
 from app.simulator.environment import GATEWAYS, port_of
 
+# Below the ports that the system gives out itself. Each process looks in a part of its own, since what is
+# free now may be taken by another that looks at the same time.
+_FIRST, _PARTS, _PART = 12_000, 100, 200
+_APART = 20
+
 
 def free_base() -> int:
     """Find a base port for a simulator, with those of its gateways."""
+    assert len(GATEWAYS) < _APART
     while True:
-        # Below the ports that the system gives out itself; by chance, as another bench may look too.
-        base = random.randrange(20_000, 32_000, 10)  # noqa: S311 - any will do
+        start = _FIRST + os.getpid() % _PARTS * _PART
+        base = random.randrange(start, start + _PART, _APART)  # noqa: S311 - any will do
         if all(is_free(port) for port in (base, *(port_of(gateway, base) for gateway in GATEWAYS))):
             return base
 

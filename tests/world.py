@@ -1,8 +1,6 @@
 """A whole sending process for tests: real PostgreSQL, Valkey, transport and simulated gateways, no broker."""
 
 import contextlib
-import random
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -38,8 +36,9 @@ from app.db.tables import claims as claims_table
 from app.domain.vocabulary import MessageType, Priority
 from app.services.sending.tools import Tools
 from app.simulator.background import simulating
-from app.simulator.environment import GATEWAYS, environment
+from app.simulator.environment import environment
 from app.simulator.simulator import Options
+from bench.ports import free_base
 
 TYPES = dict(zip(Priority, MessageType, strict=True))
 MAX_ATTEMPTS = {"P0": 5, "P1": 3, "P2": 3, "P3": 3, "P4": 5}
@@ -322,19 +321,6 @@ def world(settings, gateways) -> Iterator[World]:
     app.redis.close()
     if "broker" in app.__dict__:
         app.broker.client.close()
-
-
-def free_base() -> int:
-    """Find a port that is free together with those of the gateways after it."""
-    while True:
-        base = random.randrange(12_000, 20_000)  # noqa: S311 - any will do
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(base, base + len(GATEWAYS) + 1):
-                    stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
 
 
 def wait_for(condition, within=15.0):

@@ -102,7 +102,6 @@ def test_all_faults_of_a_body_are_told_at_once_by_field(api):
         "channel",
         "priority",
         "message_type",
-        "recipient_address",
         "recipient_adress",
         "source_id",
         "scheduled_for",

@@ -55,11 +55,12 @@ def test_it_accounts_for_every_message_and_leaves_nothing_running(data, ports, e
     assert done.returncode == 0, done.stderr + done.stdout
     told = json.loads(done.stdout)
     assert [promise["held"] for promise in told["promises"]] == [True] * PROMISES
-    assert {row["priority"]: sum(row["statuses"].values()) for row in told["rows"]} == {
-        "P0": 20, "P1": 50, "P2": 200, "P3": 1_000, "P4": 20,
+    assert {row["audience"]: sum(row["statuses"].values()) for row in told["rows"]} == {
+        "P0 email": 20, "P1 email": 50, "P2 email": 200, "P3 email": 1_000, "P4 email": 20,
+        "P1 sms": 40, "P4 whatsapp": 8, "P0 voice": 6, "P3 push fcm": 80, "P3 push apns": 40,
     }  # fmt: skip
     assert all(len(failover["through"]) > 1 for failover in told["failovers"])
-    assert "postal goes down" in done.stderr
+    assert "postal and twilio: down" in done.stderr
     eventually(lambda: not (data / "running.json").exists() and processes_of(data) == [])
 
 

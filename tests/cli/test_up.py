@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.world import free_base
+from bench.ports import free_base
 
 # `tocsin up` with commands that are quick to start and do nothing.
 UP = """

@@ -17,8 +17,9 @@ from app.simulator.environment import environment
 from app.simulator.recipients import Fate, address_for
 from app.simulator.sender import Delivery
 from app.simulator.simulator import Options
+from bench.ports import free_base
 from tests.conformance.stage import Door
-from tests.world import free_base, wait_for
+from tests.world import wait_for
 
 OURS = "+15550100100"
 GATEWAYS = ["bandwidth", "messagebird", "bird"]

@@ -21,7 +21,8 @@ from app.simulator.background import simulating
 from app.simulator.environment import environment
 from app.simulator.sender import Delivery
 from app.simulator.simulator import Options
-from tests.world import free_base, wait_for
+from bench.ports import free_base
+from tests.world import wait_for
 
 
 class Door:
