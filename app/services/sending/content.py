@@ -1,6 +1,7 @@
 """What a message says: its own words, its batch's, or a template's, put into an envelope."""
 
 import base64
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,13 @@ NOTHING_SHARED = Shared(
 )
 
 
+class _Recent(threading.local):
+    """The files that a thread has read last, and what it has read them from."""
+
+    given: object = None
+    attachments: tuple[Attachment, ...] = ()
+
+
 class Contents:
     """Makes envelopes; shared contents and compiled templates are kept in memory."""
 
@@ -55,6 +63,7 @@ class Contents:
         self._catalog = catalog
         self._most_segments = most_segments
         self._shared = lru_cache(maxsize=256)(self._load)
+        self._recent = _Recent()
 
     def sender(self, message: Claimed) -> Sender | None:
         """Find the identity that a message is sent as."""
@@ -96,12 +105,21 @@ class Contents:
             html=content.html,
             reply_to=options.get("reply_to"),
             headers=options.get("headers") or {},
-            attachments=tuple(_attachment(given) for given in options.get("attachments") or ()),
+            attachments=self._attachments(options),
             ip_pool=message.ip_pool,
             category=message.category,
             options=options,
             expires_at=message.expires_at,
         )
+
+    def _attachments(self, options: Mapping[str, Any]) -> tuple[Attachment, ...]:
+        """Read files once for all messages of a batch: a thousand of them may be in memory together."""
+        given, recent = options.get("attachments"), self._recent
+        if not given:
+            return ()
+        if recent.given is not given:
+            recent.given, recent.attachments = given, tuple(map(_attachment, given))
+        return recent.attachments
 
     def _content(self, message: Claimed) -> Content:
         shared = self._of_batch(message)

@@ -2,14 +2,18 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from app import settings as config
+from app.db.tables import message_queue
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, OutcomeClass, Priority
 from app.errors import Invalid
 from app.gateways.base import HttpRequest
+from app.queue.claims import claim_these
 from app.services.sending import lane
 from app.services.sending.requests import Requests
 from app.simulator.environment import environment
@@ -169,3 +173,18 @@ def test_one_that_cannot_be_rendered_keeps_no_other_back(joining, world):
     contents.envelope_of = lambda told: failure if told.text == "broken" else told
     assert bodies(made.take(5, world.clock())) == ["a1,a2"]
     assert concluded == [("broken", failure)]
+
+
+def test_files_of_a_batch_are_read_once_for_all_its_messages(world):
+    files = [{"filename": "a.txt", "content_type": "text/plain", "content": "Zm9v"}]
+    batch = world.batch(subject="S", body_text="T", options={"attachments": files})
+    own = world.one("P3", batch_id=batch, options={"attachments": [{**files[0], "content": "YmFy"}]})
+    world.add("P3", 2, batch_id=batch, subject=None, body_text=None)
+    with world.tools.engine.begin() as conn:
+        ids = [row.id for row in conn.execute(sa.select(message_queue.c.id))]
+        claim = claim_these(conn, world.tools.lanes[Priority.P3], uuid4(), ids, worker="test")
+    sent = {row.id: world.tools.contents.envelope(row).attachments for row in claim.messages}
+    others = [attachments for message, attachments in sent.items() if message != own.id]
+    assert others[0] is others[1]
+    assert others[0][0].content == b"foo"
+    assert sent[own.id][0].content == b"bar"
