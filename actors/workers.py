@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -20,6 +21,7 @@ from actors.declare import declare
 from actors.emergency import LISTEN, answer_doorbell, stand_in_for_redis
 from app import logs
 from app.bootstrap import App, build
+from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
 from app.settings import Settings, load
 from app.wake import EVENTS_QUEUE, INGEST_QUEUE
@@ -29,8 +31,9 @@ log = structlog.get_logger(__name__)
 # How often an idle consumer looks into its queue, in milliseconds: an emergency's pick-up is mostly this.
 QUICK_LOOK = 20
 LOOK = 100
-# Bulk gives way to everything else on the machine.
+# Bulk gives way to everything else on the machine, and everything to emergencies, where we may say so.
 BULK_NICENESS = 10
+EMERGENCY_NICENESS = -10
 # What is on the wire is waited for: a gateway's time-out and the settling behind it.
 DRAIN = 30.0  # seconds
 # Threads that hear the emergencies' doorbell, beside those that look into the queue.
@@ -59,7 +62,7 @@ def crews(settings: Settings) -> list[Crew]:
             queues=frozenset({lane.queue}),
             threads=lane.min_threads,
             look=QUICK_LOOK if lane.always_tries else LOOK,
-            niceness=BULK_NICENESS if lane.held_back else 0,
+            niceness=_niceness(lane),
             emergency=lane.priority is Priority.P0,
         )
         for lane in settings.lanes.values()
@@ -155,7 +158,8 @@ def _fork(settings: Settings, crew: Crew) -> int:
 
 def _work(settings: Settings, crew: Crew, parent: int) -> None:
     """Be one crew until told to stop or left alone."""
-    os.nice(crew.niceness)
+    with suppress(PermissionError):
+        os.nice(crew.niceness)
     app = build(settings, crew.name, connections=crew.threads + 2 + LISTENERS * crew.emergency)
     tools = app.tools
     for number in _STOPPING:
@@ -174,6 +178,12 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
     worker.stop(timeout=int(DRAIN * 1000))
     for thread in beside:
         thread.join(DRAIN)
+
+
+def _niceness(lane: Lane) -> int:
+    if lane.priority is Priority.P0:
+        return EMERGENCY_NICENESS
+    return BULK_NICENESS if lane.held_back else 0
 
 
 def _beside_the_queue(app: App) -> list[threading.Thread]:

@@ -5,7 +5,6 @@ addressed by name, so that whoever accepts a message needs none of the sending c
 """
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -167,6 +166,7 @@ class GatheringWake(BrokerWake):
         super().__init__(broker, lanes, doorbell)
         self._due: set[Priority | None] = set()
         self._told = threading.Event()
+        self._rest = threading.Event()  # never set: a thread's own way to sleep
         threading.Thread(target=self._tell, name="wakes", daemon=True).start()
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
@@ -193,7 +193,7 @@ class GatheringWake(BrokerWake):
                     super().inbox()
                 else:
                     super().lane(due)
-            time.sleep(GATHERED_FOR)
+            self._rest.wait(GATHERED_FOR)
 
 
 @contextmanager
