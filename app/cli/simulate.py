@@ -1,7 +1,9 @@
 """`tocsin simulate`: the gateways' double, on loopback."""
 
 import asyncio
+import os
 import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -118,6 +120,10 @@ async def _serve(options: Options, *, quiet: bool) -> None:
     await asyncio.wait({serving})
     if not serving.cancelled():
         serving.result()
+    # All is closed and written. The server's threads may not have noticed yet, and abort the process
+    # where they meet an interpreter that is being taken down.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _print_start(options: Options) -> None:

@@ -47,7 +47,8 @@ CREATE TABLE topic_members (
     PRIMARY KEY (topic_id, device_id)
 );
 CREATE INDEX topic_members_device_id_idx ON topic_members (device_id);
-CREATE INDEX topic_members_waiting_idx ON topic_members (topic_id, state, device_id) WHERE state <> 'subscribed';
+CREATE INDEX topic_members_waiting_idx ON topic_members (topic_id, state, device_id)
+    WHERE state <> 'subscribed';
 """
 
 _INBOUND = """

@@ -1,4 +1,6 @@
+import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,7 +112,8 @@ def test_waiting_ends_when_the_message_has_arrived(sent, app, monkeypatch):
                 "UPDATE message_queue SET status = 'delivered', sent_at = now(), delivered_at = now()"
             )
 
-    monkeypatch.setattr("app.cli.send.time.sleep", arrive)
+    # The command's own, and not that of all threads.
+    monkeypatch.setattr("app.cli.send.time", SimpleNamespace(sleep=arrive, monotonic=time.monotonic))
     assert sent(*HELLO, "--wait")["status"] == "delivered"
 
 
