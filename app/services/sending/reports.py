@@ -30,11 +30,11 @@ class Reports:
         self._probes.update(probes)
         self._note(changes)
 
-    def add(self, gateway: str, kinds: Counter[OutcomeClass]) -> bool:
-        """Count what a gateway answered; tells whether it is ill and takes no more."""
-        faults = sum(count for kind, count in kinds.items() if kind in GATEWAYS_FAULT)
-        probes = min(self._probes[gateway], kinds.total())
-        self._good[gateway] += kinds.total() - faults
+    def add(self, gateway: str, requests: Sequence[Sequence[OutcomeClass]]) -> bool:
+        """Count what became of requests, each with its messages; tells whether the gateway is ill."""
+        faults = sum(_failed(kinds) for kinds in requests)
+        probes = min(self._probes[gateway], sum(map(len, requests)))
+        self._good[gateway] += len(requests) - faults
         if faults or probes or time.monotonic() - self._since > GOOD_NEWS_WITHIN:
             self._tell(gateway, faults=faults, probes=probes)
         return bool(faults) and self._is_ill(gateway)
@@ -73,3 +73,11 @@ class Reports:
             # All workers know it through Redis; what is on the wire must not suffer from a lost note.
             with suppress(Unavailable):
                 note_change(self._tools.engine, change)
+
+
+def _failed(kinds: Sequence[OutcomeClass]) -> bool:
+    """Tell whether a request failed by the gateway's fault: most of what it carried did.
+
+    A connection that dies under a thousand messages is one fault, not a thousand in a row.
+    """
+    return 2 * sum(kind in GATEWAYS_FAULT for kind in kinds) > len(kinds)

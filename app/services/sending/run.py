@@ -5,6 +5,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from typing import TypeVar
 
 import structlog
@@ -42,6 +43,8 @@ OUTAGE_WAIT = timedelta(seconds=2)
 LONGEST_RUN = 300.0  # seconds
 
 Reply = HttpResponse | HttpFailure
+# One request's messages, and what became of each.
+Answered = tuple[Sequence[Claimed], Sequence[Outcome]]
 T = TypeVar("T")
 
 
@@ -179,25 +182,26 @@ class ClaimRun:
 
     def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
         """Read replies, tell the breakers, conclude, and settle when enough has come together."""
-        heard: dict[str, list[tuple[Claimed, Outcome]]] = defaultdict(list)
+        heard: dict[str, list[Answered]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
             metrics.observe_gateway(gateway, reply.elapsed)
             outcomes = self._outcomes(gateway, envelopes, reply)
             now = self._tools.now()
             self._bills |= bills(self._tools.catalog, gateway, messages, envelopes, outcomes, now=now)
-            heard[gateway] += zip(messages, outcomes, strict=True)
+            heard[gateway].append((messages, outcomes))
         for gateway, answered in heard.items():
             self._hear(gateway, answered)
         if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
             self._guarded(self._settle)
 
-    def _hear(self, gateway: str, answered: Sequence[tuple[Claimed, Outcome]]) -> None:
-        kinds = Counter(outcome.kind for _, outcome in answered)
-        metrics.count_outcomes(self._lane.priority, gateway, kinds)
+    def _hear(self, gateway: str, answered: Sequence[Answered]) -> None:
+        kinds = [[outcome.kind for outcome in outcomes] for _, outcomes in answered]
+        metrics.count_outcomes(self._lane.priority, gateway, Counter(chain.from_iterable(kinds)))
         ill = self._reports.add(gateway, kinds)
-        for message, outcome in answered:
-            self._answers[message.id] = answers.spell(gateway, outcome)
-            self._conclude(gateway, message, outcome, ill=ill)
+        for messages, outcomes in answered:
+            for message, outcome in zip(messages, outcomes, strict=True):
+                self._answers[message.id] = answers.spell(gateway, outcome)
+                self._conclude(gateway, message, outcome, ill=ill)
         if ill:
             self._reconsider(gateway)
 
@@ -229,8 +233,8 @@ class ClaimRun:
         if outcome.kind is OutcomeClass.CONFIG and outcome.scope is ConfigScope.ACCOUNT:
             self._reports.trip(gateway, outcome)
             self._reconsider(gateway)
-        chain = () if outcome.kind is OutcomeClass.ACCEPTED else chain_of(self._tools, message)
-        standing = standing_of(message, gateway, chain, ill=ill)
+        others = () if outcome.kind is OutcomeClass.ACCEPTED else chain_of(self._tools, message)
+        standing = standing_of(message, gateway, others, ill=ill)
         decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
         self._ending.add(message, billed(decision, self._bills.pop(message.id, None)))
 

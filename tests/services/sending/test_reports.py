@@ -1,6 +1,5 @@
 """What the breakers hear of a claim's answers, and when."""
 
-from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -55,7 +54,7 @@ def of_probes(listening):
 def test_good_news_is_gathered_and_told_at_the_end(listening):
     heard = Reports(listening.tools)
     for _ in range(3):
-        assert not heard.add("postal", Counter({GOOD: 20}))
+        assert not heard.add("postal", [[GOOD]] * 20)
     assert listening.tools.breakers.told == []
     heard.finish()
     assert listening.tools.breakers.told == [(60, 0, 0)]
@@ -63,28 +62,43 @@ def test_good_news_is_gathered_and_told_at_the_end(listening):
 
 def test_good_news_does_not_wait_for_ever(listening, monkeypatch):
     monkeypatch.setattr(reports, "GOOD_NEWS_WITHIN", -1.0)
-    Reports(listening.tools).add("postal", Counter({GOOD: 20}))
+    Reports(listening.tools).add("postal", [[GOOD]] * 20)
     assert listening.tools.breakers.told == [(20, 0, 0)]
 
 
 @pytest.mark.usefixtures("an_hour")
 def test_a_fault_is_told_at_once_with_all_good_news_before_it(listening):
     heard = Reports(listening.tools)
-    heard.add("postal", Counter({GOOD: 20}))
-    assert not heard.add("postal", Counter({GOOD: 1, FAULT: 1}))
+    heard.add("postal", [[GOOD]] * 20)
+    assert not heard.add("postal", [[GOOD], [FAULT]])
     assert listening.tools.breakers.told == [(21, 1, 0)]
 
 
 def test_the_faults_that_open_the_breaker_make_the_gateway_ill(listening):
-    assert Reports(listening.tools).add("postal", Counter({FAULT: 5}))
+    assert Reports(listening.tools).add("postal", [[FAULT]] * 5)
+
+
+def test_a_request_that_fails_with_all_its_messages_is_one_fault(listening):
+    heard = Reports(listening.tools)
+    assert not heard.add("postal", [[FAULT] * 1000])
+    heard.add("postal", [[GOOD] * 2 + [FAULT] * 2, [GOOD] + [FAULT] * 2])
+    assert listening.tools.breakers.told == [(0, 1, 0), (1, 1, 0)]
+
+
+@pytest.mark.usefixtures("an_hour")
+def test_probes_in_one_request_are_all_told_back(listening):
+    heard = of_probes(listening)
+    heard.add("postal", [[GOOD] * 3])
+    assert listening.tools.breakers.told == [(1, 0, 3)]
+    assert listening.tools.breakers.admit(*POSTAL, 10).probes == 3
 
 
 @pytest.mark.usefixtures("an_hour")
 def test_each_probes_answer_is_told_at_once_and_counts_once(listening):
     heard = of_probes(listening)
     for _ in range(3):
-        heard.add("postal", Counter({GOOD: 1}))
-    heard.add("postal", Counter({GOOD: 1}))
+        heard.add("postal", [[GOOD]])
+    heard.add("postal", [[GOOD]])
     heard.finish()
     assert listening.tools.breakers.told == [(1, 0, 1)] * 3 + [(1, 0, 0)]
     assert listening.tools.breakers.states([POSTAL])[POSTAL].state is BreakerState.CLOSED
@@ -93,7 +107,7 @@ def test_each_probes_answer_is_told_at_once_and_counts_once(listening):
 @pytest.mark.usefixtures("an_hour")
 def test_probes_that_were_never_sent_are_told_back(listening):
     heard = of_probes(listening)
-    heard.add("postal", Counter({GOOD: 1}))
+    heard.add("postal", [[GOOD]])
     heard.finish()
     assert listening.tools.breakers.told == [(1, 0, 1), (0, 0, 2)]
     assert listening.tools.breakers.admit(*POSTAL, 10).probes == 3
@@ -102,5 +116,5 @@ def test_probes_that_were_never_sent_are_told_back(listening):
 def test_without_redis_nothing_is_told_and_nothing_breaks(listening, outages):
     heard = Reports(listening.tools)
     with outages.without_valkey():
-        assert not heard.add("postal", Counter({FAULT: 5}))
+        assert not heard.add("postal", [[FAULT]] * 5)
         heard.finish()
