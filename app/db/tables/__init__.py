@@ -37,6 +37,7 @@ from app.db.tables.rules import (
     suppression_list,
 )
 from app.db.tables.sequences import sequence_messages, sequence_steps, sequences
+from app.db.tables.watching import delivery_counted, delivery_counts, diagnostic_runs, process_beats
 from app.db.tables.workings import (
     controls,
     idempotency_keys,
@@ -54,8 +55,11 @@ __all__ = [
     "channel_health",
     "claims",
     "controls",
+    "delivery_counted",
+    "delivery_counts",
     "delivery_events",
     "device_tokens",
+    "diagnostic_runs",
     "event_keys",
     "gateways",
     "idempotency_keys",
@@ -71,6 +75,7 @@ __all__ = [
     "metadata",
     "parked_events",
     "prices",
+    "process_beats",
     "rate_limits",
     "roles",
     "senders",
