@@ -10,6 +10,14 @@ from app.db.tables.events import (
     parked_events,
     webhook_inbox,
 )
+from app.db.tables.health import (
+    gateway_minutes,
+    health_changes,
+    reputation_deltas,
+    reputation_hours,
+    reputations,
+    sender_health,
+)
 from app.db.tables.people import (
     api_clients,
     api_keys,
@@ -61,7 +69,9 @@ __all__ = [
     "device_tokens",
     "diagnostic_runs",
     "event_keys",
+    "gateway_minutes",
     "gateways",
+    "health_changes",
     "idempotency_keys",
     "inbound_messages",
     "job_leader",
@@ -77,7 +87,11 @@ __all__ = [
     "prices",
     "process_beats",
     "rate_limits",
+    "reputation_deltas",
+    "reputation_hours",
+    "reputations",
     "roles",
+    "sender_health",
     "senders",
     "sequence_messages",
     "sequence_steps",

@@ -94,6 +94,8 @@ gateways = Table(
     Column("capabilities", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'")),
     Column("updated_at", TIME, nullable=False, server_default=text("now()")),
+    Column("drained", Boolean, nullable=False, server_default=text("false")),
+    Column("ordered_at", TIME),
 )
 
 senders = Table(
@@ -133,6 +135,18 @@ channel_health = Table(
     Column("drained_why", Text),
     Column("disabled_by", Text),
     Column("disabled_why", Text),
+    Column("p50_latency_ms", Double),
+    Column("p95_latency_ms", Double),
+    Column("p99_latency_ms", Double),
+    Column("usual_p95_ms", Double),
+    Column("share", Double, nullable=False, server_default=text("1")),
+    Column("share_changed_at", TIME),
+    Column("probed_at", TIME),
+    Column("probe_outcome", Text),
+    Column("probe_detail", Text),
+    Column("canary_at", TIME),
+    Column("canary_status", Text),
+    Column("canary_seconds", Double),
 )
 
 rate_limits = Table(
