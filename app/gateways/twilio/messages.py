@@ -1,21 +1,18 @@
 """SMS, MMS and WhatsApp through Twilio: one message a request, since there is no call for more."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import orjson
 
-from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel
-from app.errors import Invalid
-from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.base import Envelope
 from app.gateways.twilio.account import Account
 from app.gateways.twilio.parties import bare, is_service
-from app.gateways.twilio.reading import outcome_of
-from app.settings import Settings
+from app.gateways.twilio.sending import Form, OfAccount, options_of
 
 MOST_CHARACTERS = 1600
 MOST_MEDIA = 10
@@ -27,26 +24,16 @@ _TEMPLATE = re.compile(r"HX[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Twilio:
+class Twilio(OfAccount):
     """SMS and MMS of one account."""
 
-    account: Account
     name: str = "twilio"
     channel: Channel = Channel.SMS
-    batch: int = 1
+    resource = "Messages"
 
-    @classmethod
-    def configured(cls, settings: Settings) -> Self | None:
-        """Make the gateway that the settings describe; None where they describe none."""
-        account = Account.configured(settings)
-        return cls(account=account) if account else None
-
-    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """Make the request for one message; raises Invalid where `cannot_express` names something."""
-        (message,) = messages
-        if fault := self.cannot_express(message):
-            raise Invalid.of("message", fault)
-        options = _options(message)
+    def form(self, message: Envelope, now: datetime) -> Form:
+        """Say what is to be sent in Twilio's own fields."""
+        options = options_of(message)
         form = [
             ("To", message.address),
             *_from(bare(message.sender), options.get("messaging_service")),
@@ -57,11 +44,7 @@ class Twilio:
             form.append(("SmartEncoded", "true" if options["smart_encoding"] else "false"))
         if options.get("max_price"):
             form.append(("MaxPrice", options["max_price"]))
-        return self.account.post("Messages", form)
-
-    def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
-        """Tell what the answer means for the one message."""
-        return _read(messages, response)
+        return form
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Twilio would refuse or drop."""
@@ -69,57 +52,36 @@ class Twilio:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TwilioWhatsApp:
+class TwilioWhatsApp(OfAccount):
     """WhatsApp of one account: templates, and free text to those who wrote within the last 24 hours."""
 
-    account: Account
     name: str = "twilio_whatsapp"
     channel: Channel = Channel.WHATSAPP
-    batch: int = 1
+    resource = "Messages"
 
-    @classmethod
-    def configured(cls, settings: Settings) -> Self | None:
-        """Make the gateway that the settings describe; None where they describe none."""
-        account = Account.configured(settings)
-        return cls(account=account) if account else None
-
-    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """Make the request for one message; raises Invalid where `cannot_express` names something."""
-        (message,) = messages
-        if fault := self.cannot_express(message):
-            raise Invalid.of("message", fault)
-        options = _options(message)
+    def form(self, message: Envelope, now: datetime) -> Form:
+        """Say what is to be sent in Twilio's own fields."""
         sender = bare(message.sender)
-        form = [
+        return [
             ("To", f"whatsapp:{message.address}"),
             *_from(sender if is_service(sender) else f"whatsapp:{sender}", None),
-            *_content(message, options),
+            *_content(message, options_of(message)),
             *_common(self.account, message, now),
         ]
-        return self.account.post("Messages", form)
-
-    def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
-        """Tell what the answer means for the one message."""
-        return _read(messages, response)
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Twilio would refuse or drop."""
         return _unsendable(message, MOST_WHATSAPP_MEDIA)
 
 
-def _options(message: Envelope) -> Mapping[str, Any]:
-    found = message.options.get(message.channel.value)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _from(sender: str, service: str | None) -> list[tuple[str, str]]:
+def _from(sender: str, service: str | None) -> Form:
     """Name the number, the service that chooses one, or both: a number for the service to use."""
     if is_service(sender):
         return [("MessagingServiceSid", service or sender)]
     return [("From", sender), *([("MessagingServiceSid", service)] if service else [])]
 
 
-def _content(message: Envelope, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _content(message: Envelope, options: Mapping[str, Any]) -> Form:
     template = options.get("content_sid")
     if template:
         # A template has its own words; Twilio wants its variables as text, whatever they are.
@@ -130,7 +92,7 @@ def _content(message: Envelope, options: Mapping[str, Any]) -> list[tuple[str, s
     return [*([("Body", message.text)] if message.text else []), *media]
 
 
-def _common(account: Account, message: Envelope, now: datetime) -> list[tuple[str, str]]:
+def _common(account: Account, message: Envelope, now: datetime) -> Form:
     form = []
     if message.expires_at is not None:
         left = min(max(message.expires_at - now, SHORTEST_VALIDITY), LONGEST_VALIDITY)
@@ -140,13 +102,8 @@ def _common(account: Account, message: Envelope, now: datetime) -> list[tuple[st
     return form
 
 
-def _read(messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
-    (message,) = messages
-    return [outcome_of(response, without=[message.address, bare(message.sender)])]
-
-
 def _unsendable(message: Envelope, most_media: int) -> str | None:
-    options = _options(message)
+    options = options_of(message)
     template, media = options.get("content_sid"), options.get("media") or ()
     if message.attachments:
         return "attachments, which Twilio takes by their address alone"

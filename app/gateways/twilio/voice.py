@@ -1,21 +1,17 @@
 """Calls through Twilio that say a text, and what happens when no person answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
-from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel
-from app.errors import Invalid
-from app.gateways.base import Envelope, HttpRequest, HttpResponse
-from app.gateways.twilio.account import Account
+from app.gateways.base import Envelope
 from app.gateways.twilio.callbacks import Callbacks, Step
 from app.gateways.twilio.parties import bare, is_number
-from app.gateways.twilio.reading import outcome_of
+from app.gateways.twilio.sending import Form, OfAccount, options_of
 from app.gateways.twilio.twiml import Speech, spoken
-from app.settings import Settings
 
 MOST_TWIML = 4000
 # No limit is written down; proxies and servers commonly take twice as much.
@@ -25,8 +21,6 @@ LONGEST_RINGING = timedelta(seconds=60)
 SHORTEST_RINGING = timedelta(seconds=5)
 
 _STATUS_EVENTS = ("initiated", "ringing", "answered", "completed")
-
-Form = list[tuple[str, str]]
 
 
 class OnMachine(StrEnum):
@@ -38,41 +32,28 @@ class OnMachine(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TwilioVoice:
+class TwilioVoice(OfAccount):
     """Calls of one account."""
 
-    account: Account
     name: str = "twilio_voice"
     channel: Channel = Channel.VOICE
-    batch: int = 1
+    resource = "Calls"
 
-    @classmethod
-    def configured(cls, settings: Settings) -> Self | None:
-        """Make the gateway that the settings describe; None where they describe none."""
-        account = Account.configured(settings)
-        return cls(account=account) if account else None
-
-    def build(self, messages: Sequence[Envelope], now: datetime) -> HttpRequest:
-        """Make the request for one call; raises Invalid where `cannot_express` names something."""
-        (message,) = messages
-        if fault := self.cannot_express(message):
-            raise Invalid.of("message", fault)
-        form: Form = [("To", message.address), ("From", bare(message.sender))]
-        form += _words(self.account.callbacks, message)
-        form += _ringing(message, now)
-        form += _detection(self.account.callbacks, message)
-        form += _recording(self.account.callbacks, message)
-        form += _status(self.account.callbacks, message)
-        return self.account.post("Calls", form)
-
-    def read(self, messages: Sequence[Envelope], response: HttpResponse) -> list[Outcome]:
-        """Tell what the answer means for the one call."""
-        (message,) = messages
-        return [outcome_of(response, without=[message.address, bare(message.sender)])]
+    def form(self, message: Envelope, now: datetime) -> Form:
+        """Say whom to call, and what happens then, in Twilio's own fields."""
+        return [
+            ("To", message.address),
+            ("From", bare(message.sender)),
+            *_words(self.account.callbacks, message),
+            *_ringing(message, now),
+            *_detection(self.account.callbacks, message),
+            *_recording(self.account.callbacks, message),
+            *_status(self.account.callbacks, message),
+        ]
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Twilio would refuse, or what needs an address at which it can call us back."""
-        options = _options(message)
+        options = options_of(message)
         if message.attachments:
             return "attachments in a call"
         if not message.text or not message.text.strip():
@@ -84,11 +65,6 @@ class TwilioVoice:
         if self.account.callbacks is None and options.get("confirm_digit"):
             return "a confirming digit without PUBLIC_BASE_URL and an auth token"
         return _too_long(self.account.callbacks, message)
-
-
-def _options(message: Envelope) -> Mapping[str, Any]:
-    found = message.options.get(Channel.VOICE.value)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _on_machine(options: Mapping[str, Any]) -> OnMachine | None:
@@ -103,13 +79,13 @@ def _words(callbacks: Callbacks | None, message: Envelope) -> Form:
     takes a question back to us. Nothing is kept for it: the address holds the words.
     """
     twiml = _twiml(callbacks, message)
-    if callbacks and _on_machine(_options(message)) is OnMachine.HANG_UP:
+    if callbacks and _on_machine(options_of(message)) is OnMachine.HANG_UP:
         return [("Url", callbacks.speaking(message.tag, twiml)), ("Method", "POST")]
     return [("Twiml", twiml)]
 
 
 def _twiml(callbacks: Callbacks | None, message: Envelope) -> str:
-    options = _options(message)
+    options = options_of(message)
     speech = Speech(
         voice=options.get("voice") or "",
         language=options.get("language") or "",
@@ -131,7 +107,7 @@ def _ringing(message: Envelope, now: datetime) -> Form:
 
 
 def _detection(callbacks: Callbacks | None, message: Envelope) -> Form:
-    on_machine = _on_machine(_options(message))
+    on_machine = _on_machine(options_of(message))
     if on_machine is OnMachine.LEAVE_MESSAGE:
         return [("MachineDetection", "DetectMessageEnd")]
     if on_machine is OnMachine.HANG_UP:
@@ -148,7 +124,7 @@ def _detection(callbacks: Callbacks | None, message: Envelope) -> Form:
 
 
 def _recording(callbacks: Callbacks | None, message: Envelope) -> Form:
-    if not _options(message).get("record"):
+    if not options_of(message).get("record"):
         return []
     form = [("Record", "true")]
     if callbacks:
@@ -160,7 +136,7 @@ def _recording(callbacks: Callbacks | None, message: Envelope) -> Form:
 def _status(callbacks: Callbacks | None, message: Envelope) -> Form:
     if callbacks is None:
         return []
-    on_machine = _on_machine(_options(message))
+    on_machine = _on_machine(options_of(message))
     ours = {"on_machine": on_machine.value} if on_machine else {}
     events = [("StatusCallbackEvent", event) for event in _STATUS_EVENTS]
     return [("StatusCallback", callbacks.status(message.tag, **ours)), *events]
