@@ -76,6 +76,15 @@ class Settings(BaseSettings):
         0, ge=0, description="Proxies in front whose X-Forwarded headers are believed"
     )
 
+    # Console
+    secret_key: SecretStr | None = Field(
+        None, min_length=32, description="Signs the console's cookies; without it, one in the database does"
+    )
+    session_idle_hours: float = Field(
+        8, gt=0, le=720, description="An unused session of the console ends then"
+    )
+    session_hours: float = Field(24, gt=0, le=720, description="Any session of the console ends then")
+
     # Gateways
     email_default_gateway: str = Field("postal", description="First choice for email")
     email_failover_gateway: str = Field("ses", description="Second choice for email")

@@ -45,6 +45,7 @@ from app.db.tables.rules import (
     suppression_list,
 )
 from app.db.tables.sequences import sequence_messages, sequence_steps, sequences
+from app.db.tables.signing_in import console_keys, recovery_codes, sign_in_origins, user_sessions
 from app.db.tables.watching import delivery_counted, delivery_counts, diagnostic_runs, process_beats
 from app.db.tables.workings import (
     controls,
@@ -62,6 +63,7 @@ __all__ = [
     "batch_staging",
     "channel_health",
     "claims",
+    "console_keys",
     "controls",
     "delivery_counted",
     "delivery_counts",
@@ -87,6 +89,7 @@ __all__ = [
     "prices",
     "process_beats",
     "rate_limits",
+    "recovery_codes",
     "reputation_deltas",
     "reputation_hours",
     "reputations",
@@ -96,11 +99,13 @@ __all__ = [
     "sequence_messages",
     "sequence_steps",
     "sequences",
+    "sign_in_origins",
     "spending",
     "spending_deltas",
     "suppression_list",
     "topic_members",
     "topics",
+    "user_sessions",
     "users",
     "webhook_inbox",
 ]

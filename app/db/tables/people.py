@@ -70,7 +70,11 @@ users = Table(
     Column("locked_until", TIME),
     Column("last_login_at", TIME),
     Column("created_at", TIME, nullable=False, server_default=text("now()")),
+    Column("must_change_password", Boolean, nullable=False, server_default=text("false")),
+    Column("last_totp_step", BigInteger),
+    Column("oidc_subject", Text),
     UniqueConstraint("email", name="users_email_key"),
+    UniqueConstraint("oidc_subject", name="users_oidc_subject_key"),
 )
 
 audit_log = Table(
