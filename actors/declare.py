@@ -57,6 +57,7 @@ def declare(broker: dramatiq.Broker, tools: Tools) -> None:
 def _in_one_line(function: Callable[..., None], tools: Tools, *args: object) -> None:
     """Run an actor; a server that is away is one line in the log. The dispatcher asks again."""
     try:
-        function(tools, *args)
+        with tools.pulse.working():
+            function(tools, *args)
     except Unavailable as exc:
         log.warning("actor gave up", actor=function.__name__, error=str(exc))

@@ -23,6 +23,7 @@ from app import logs
 from app.bootstrap import App, build
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
+from app.services.beats import Heart
 from app.settings import Settings, load
 from app.wake import EVENTS_QUEUE, INGEST_QUEUE
 
@@ -160,7 +161,7 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
     """Be one crew until told to stop or left alone."""
     with suppress(PermissionError):
         os.nice(crew.niceness)
-    app = build(settings, crew.name, connections=crew.threads + 2 + LISTENERS * crew.emergency)
+    app = build(settings, crew.name, connections=crew.threads + 3 + LISTENERS * crew.emergency)
     tools = app.tools
     for number in _STOPPING:
         signal.signal(number, lambda *_: tools.stopping.set())
@@ -170,6 +171,8 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
         app.broker, queues=set(crew.queues), worker_timeout=crew.look, worker_threads=crew.threads
     )
     worker.start()
+    heart = Heart(app.engine, tools.pulse, tools.now, kind="workers", lanes=[crew.name], threads=crew.threads)
+    heart.start()
     beside = _beside_the_queue(app) if crew.emergency else []
     while not tools.stopping.wait(1.0):
         if os.getppid() != parent:
@@ -178,6 +181,7 @@ def _work(settings: Settings, crew: Crew, parent: int) -> None:
     worker.stop(timeout=int(DRAIN * 1000))
     for thread in beside:
         thread.join(DRAIN)
+    heart.stop()
 
 
 def _niceness(lane: Lane) -> int:

@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 
 # What is urgent never waits for a thread that is cleaning up.
 THREADS = {"urgent": 3, "default": 4}
-# A job may need a connection while it has one; the lead has one of its own.
-CONNECTIONS = 2 * sum(THREADS.values()) + 1
+# A job may need a connection while it has one; the lead and the heart have one of their own each.
+CONNECTIONS = 2 * sum(THREADS.values()) + 2
 
 # A tick that could not start within this time is left out; of several that wait, only the last is run.
 GRACE = 300  # seconds

@@ -8,6 +8,7 @@ import structlog
 
 from app import logs, settings
 from app.bootstrap import build
+from app.services.beats import Heart
 from scheduler.clock import CONNECTIONS, Clock
 from scheduler.jobs import jobs_of
 from scheduler.leadership import Leadership
@@ -28,6 +29,8 @@ def scheduler() -> None:
     holder = f"{app.tools.worker}:{uuid4().hex[:8]}"
     clock = Clock(app.tools, jobs_of(configured), Leadership(app.engine, holder))
     clock.start()
+    heart = Heart(app.engine, app.tools.pulse, app.tools.now, kind="scheduler")
+    heart.start()
     log.info("scheduler started", holder=holder)
     signal.sigwait(_STOPS)
     # A second signal ends the process at once.
@@ -35,5 +38,6 @@ def scheduler() -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     clock.stop()
+    heart.stop()
     app.engine.dispose()
     log.info("scheduler stopped")

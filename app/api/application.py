@@ -1,5 +1,6 @@
 """The Flask application: every resource, one error handler."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -32,6 +33,8 @@ from app.api.paths import CONVERTERS
 from app.api.server import Patience
 from app.api.shares import Shares, threads
 from app.bootstrap import App, build
+from app.services.beats import Heart
+from app.services.pulse import Pulse
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -81,7 +84,9 @@ def for_this_process(settings: Settings) -> Flask:
     logs.configure(settings)
     # A thread never waits for a connection, whatever the others do.
     connections = max(settings.database_pool, threads(settings))
-    return create_app(build(settings, "web", connections=connections, accepts=True))
+    app = build(settings, "web", connections=connections + 1, accepts=True)
+    Heart(app.engine, Pulse(), partial(datetime.now, UTC), kind="web", threads=threads(settings)).start()
+    return create_app(app)
 
 
 def _answer(edge: Edge, error: Exception) -> Response:

@@ -121,4 +121,5 @@ class _Stint:
 
 
 def _send(tools: Tools, lane: Lane, claim: Claim, book: Book) -> None:
-    ClaimRun(tools, tools.transport(), lane, claim, book).run()
+    with tools.pulse.working():
+        ClaimRun(tools, tools.transport(), lane, claim, book).run()

@@ -182,6 +182,7 @@ class ClaimRun:
 
     def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
         """Read replies, tell the breakers, conclude, and settle when enough has come together."""
+        self._tools.pulse.progress()
         heard: dict[str, list[Answered]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
             metrics.observe_gateway(gateway, reply.elapsed)

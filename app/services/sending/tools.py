@@ -18,6 +18,7 @@ from app.limits.tokens import Tokens
 from app.queue.positions import Positions
 from app.services.catalog import Catalog
 from app.services.help_desk import HelpDesk
+from app.services.pulse import Pulse
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
 from app.services.topic_sync import TopicSync
@@ -54,6 +55,7 @@ class Tools:
     help_desk: HelpDesk | None = None
     topic_sync: TopicSync | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
+    pulse: Pulse = field(default_factory=Pulse)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
     positions: Mapping[Priority, Positions] = field(
         default_factory=lambda: {priority: Positions() for priority in Priority}
