@@ -70,6 +70,7 @@ class EventType(StrEnum):
     SUPPRESSED = "suppressed"
     REPLIED = "replied"
     CONFIRMED = "confirmed"
+    REPLAYED = "replayed"
 
 
 class SuppressionReason(StrEnum):

@@ -92,10 +92,17 @@ def _conditions(filters: Filters, region: str | None) -> list[sa.ColumnElement[b
     }
     found = [column == value for column, value in plain.items() if value is not None]
     if filters.recipient_address is not None:
-        found.append(_M.recipient_address.in_(_spellings(filters, region)))
+        found += _to(_spellings(filters, region))
     if filters.batch is not None:
         found += _of_batch(filters.batch)
     return found + _in_time(filters.since, filters.until)
+
+
+def _to(spellings: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """Name recipients; mail finds its way whatever is written in capitals, a device's token does not."""
+    wanted = [sa.func.lower(spelling) for spelling in spellings]
+    exact = sa.or_(_M.channel == Channel.EMAIL, _M.recipient_address.in_(spellings))
+    return [sa.func.lower(_M.recipient_address).in_(wanted), exact]
 
 
 def _of_batch(batch: UUID) -> list[sa.ColumnElement[bool]]:

@@ -7,7 +7,9 @@ from app.db.tables.events import (
     delivery_events,
     event_keys,
     inbound_messages,
+    lookups,
     parked_events,
+    replays,
     webhook_inbox,
 )
 from app.db.tables.health import (
@@ -48,6 +50,7 @@ from app.db.tables.sequences import sequence_messages, sequence_steps, sequences
 from app.db.tables.signing_in import console_keys, recovery_codes, sign_in_origins, user_sessions
 from app.db.tables.watching import delivery_counted, delivery_counts, diagnostic_runs, process_beats
 from app.db.tables.workings import (
+    control_messages,
     controls,
     idempotency_keys,
     job_leader,
@@ -64,6 +67,7 @@ __all__ = [
     "channel_health",
     "claims",
     "console_keys",
+    "control_messages",
     "controls",
     "delivery_counted",
     "delivery_counts",
@@ -80,6 +84,7 @@ __all__ = [
     "job_runs",
     "lane_flows",
     "lane_holds",
+    "lookups",
     "message_batches",
     "message_queue",
     "message_template_versions",
@@ -90,6 +95,7 @@ __all__ = [
     "process_beats",
     "rate_limits",
     "recovery_codes",
+    "replays",
     "reputation_deltas",
     "reputation_hours",
     "reputations",

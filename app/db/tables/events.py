@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    Double,
     Identity,
     Index,
     Integer,
@@ -108,4 +109,35 @@ inbound_messages = Table(
     Column("answered_at", TIME),
     Index("inbound_messages_sender_address_idx", "sender_address"),
     Index("inbound_messages_received_at_idx", "received_at", postgresql_using="brin"),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("uuid", UUID, primary_key=True, server_default=text("new_uuid()")),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("criteria", JSONB, nullable=False),
+    Column("gateway", Text),
+    Column("per_second", Double, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'running'")),
+    Column("position", BigInteger, nullable=False, server_default=text("0")),
+    Column("next_at", TIME, nullable=False, server_default=text("now()")),
+    Column("replayed", BigInteger, nullable=False, server_default=text("0")),
+    Column("created_at", TIME, nullable=False, server_default=text("now()")),
+    Column("finished_at", TIME),
+    Index("replays_running_idx", "created_at", postgresql_where=text("(state = 'running')")),
+)
+
+lookups = Table(
+    "lookups",
+    metadata,
+    Column("message_id", BigInteger, primary_key=True),
+    Column("priority", Text, primary_key=True),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("result", Text, nullable=False),
+    Column("asked_at", TIME, nullable=False, server_default=text("now()")),
+    Column("next_at", TIME, nullable=False),
+    Index("lookups_asked_at_idx", "asked_at"),
 )

@@ -179,7 +179,8 @@ message_queue = Table(
         postgresql_where=text("(external_id IS NOT NULL)"),
     ),
     Index("message_queue_locked_by_idx", "locked_by", postgresql_where=text("(status = 'processing')")),
-    Index("message_queue_recipient_address_idx", "recipient_address"),
+    Index("message_queue_cancelled_idx", "id", postgresql_where=text("(status = 'cancelled')")),
+    Index("message_queue_recipient_key_idx", text("lower(recipient_address)")),
     Index(
         "message_queue_source_idx",
         "source_type",

@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (
         LEFT JOIN message_batches AS b ON b.id = m.batch_id
         LEFT JOIN senders AS s
             ON s.channel = m.channel AND s.slug = coalesce(m.options ->> 'sender', b.options ->> 'sender')
-        WHERE i.uuid IS NULL AND m.recipient_address = i.sender AND m.channel = i.channel
+        WHERE i.uuid IS NULL AND lower(m.recipient_address) = lower(i.sender) AND m.channel = i.channel
           AND m.sent_at BETWEEN i.received_at - %(within)s AND i.received_at + interval '1 minute'
           AND (
               s.address = i.recipient

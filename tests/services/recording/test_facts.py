@@ -379,6 +379,12 @@ def test_a_delivery_between_begins_the_count_anew(world):
     assert len(world.suppressed()) == 1
 
 
+def test_soft_bounces_count_together_however_an_address_is_capitalized(world):
+    for address in ("Ada@example.com", "ADA@example.com", "ada@example.com"):
+        bounce_softly(world, 1, address)
+    assert [(row.reason, row.address) for row in world.suppressed()] == [("bounce_soft", "ada@example.com")]
+
+
 def test_soft_bounces_of_others_count_for_nobody_else(world):
     bounce_softly(world, 2)
     bounce_softly(world, 2, address="bob@example.com")

@@ -50,4 +50,4 @@ def test_the_message_that_is_answered_is_found_by_its_address_or_uuid(owner):
     assert not [node for node in reads if node["Node Type"] == "Seq Scan"]
     indexes = {node["Index Name"] for node in nodes(plan["Plan"]) if "Index Name" in node}
     used = {index.split("_", 3)[3] for index in indexes if index.startswith("message_queue_p")}
-    assert used == {"recipient_address_idx", "uuid_priority_idx"}
+    assert used == {"recipient_key_idx", "uuid_priority_idx"}
