@@ -1,9 +1,13 @@
 """Which gateways may take a message, and in which order."""
 
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Any
+from uuid import UUID
 
 from app.domain.vocabulary import Channel, MessageType
 
@@ -39,7 +43,9 @@ class Route:
     """One gateway as a way out for one channel. Lower tiers come first; empty `pools` means every pool.
 
     `capabilities` are words of `Capability`, and countries as in "country:US": a gateway that names any
-    reaches no other.
+    reaches no other. One that is `drained` takes only what names it. `share` of its messages go to it
+    first; it is below 1 while the gateway is slow, and the others go to it last. What was given to a
+    gateway before `ordered_at` was so under another order.
     """
 
     channel: Channel
@@ -49,6 +55,9 @@ class Route:
     enabled: bool = True
     pools: frozenset[str] = frozenset()
     capabilities: frozenset[str] = frozenset()
+    drained: bool = False
+    share: float = 1.0
+    ordered_at: datetime | None = None
 
     @property
     def countries(self) -> frozenset[str]:
@@ -73,11 +82,29 @@ class Needs:
     country: str | None = None
 
 
-def fits(route: Route, needs: Needs) -> bool:
-    """Tell whether the gateway behind the route could send such a message at all."""
+Draw = Callable[[str], float]
+
+
+def lot(uuid: UUID) -> Draw:
+    """Give a message's own chances: numbers in [0, 1) by what is drawn for, the same at each try."""
+
+    def draw(what: str) -> float:
+        digest = blake2b(what.encode(), key=uuid.bytes, digest_size=7).digest()
+        return int.from_bytes(digest) / 2**56
+
+    return draw
+
+
+def by_chance(_what: str) -> float:
+    """Draw anew each time."""
+    return random.random()  # noqa: S311 — a fair share needs no secret.
+
+
+def fits(route: Route, needs: Needs, *, named: bool = False) -> bool:
+    """Tell whether the gateway behind the route could send such a message, and may; drained: if `named`."""
     return (
         route.enabled
-        and route.weight > 0
+        and (named or (route.weight > 0 and not route.drained))
         and route.channel == needs.channel
         and (needs.verified is None or route.gateway in needs.verified)
         and (needs.pool is None or not route.pools or needs.pool in route.pools)
@@ -86,17 +113,66 @@ def fits(route: Route, needs: Needs) -> bool:
     )
 
 
-def chain(routes: Sequence[Route], needs: Needs, pick: Callable[[], float]) -> tuple[str, ...]:
-    """Put the fitting gateways in the order to try them: tiers in turn, inside a tier by weighted chance.
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The routes that fit, tiers in turn; in which order a message tries them is its own lot."""
 
-    `pick` gives numbers in [0, 1), as random.random does.
-    """
-    fitting = [route for route in routes if fits(route, needs)]
+    routes: tuple[Route, ...]
+
+    @property
+    def is_fixed(self) -> bool:
+        """Tell whether every message tries them in the same order: no weights and no shares matter."""
+        tiers = [route.tier for route in self.routes]
+        return len(set(tiers)) == len(tiers) and all(route.share >= 1 for route in self.routes)
+
+    @property
+    def was_reordered(self) -> bool:
+        """Tell whether there may be messages that were given to a gateway under another order."""
+        return any(route.ordered_at is not None for route in self.routes)
+
+    def order(self, draw: Draw) -> tuple[str, ...]:
+        """Put the gateways in order: by tier, in it by weight; one whose share leaves the message out, last."""
+        if self.is_fixed:
+            return self.names
+        ranked = sorted(self.routes, key=lambda route: (_is_spared(route, draw), *_rank(route, draw)))
+        return tuple(route.gateway for route in ranked)
+
+    def as_accepted(self, draw: Draw) -> tuple[str, ...]:
+        """Put them in order by tier and weight alone: how slow a gateway is, is looked at when sending."""
+        return tuple(route.gateway for route in sorted(self.routes, key=lambda route: _rank(route, draw)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The gateways as they are listed, by tier."""
+        return tuple(route.gateway for route in self.routes)
+
+    def keeps(self, gateway: str, accepted_at: datetime, draw: Draw) -> bool:
+        """Tell whether a message that was given to this gateway goes there still, before any try.
+
+        It does not where the order was changed since, where the gateway is spared of it, and where
+        another of the same tier is the message's own by weight.
+        """
+        route = next((route for route in self.routes if route.gateway == gateway), None)
+        if route is None or _is_spared(route, draw):
+            return False
+        if route.ordered_at is not None and accepted_at < route.ordered_at:
+            return False
+        return not any(other.tier == route.tier and other is not route for other in self.routes)
+
+
+def chain(routes: Sequence[Route], needs: Needs) -> Chain:
+    """Find the gateways that fit, in the order of their tiers."""
+    fitting = (route for route in routes if fits(route, needs))
+    return Chain(tuple(sorted(fitting, key=lambda route: route.tier)))
+
+
+def _rank(route: Route, draw: Draw) -> tuple[int, float]:
     # Efraimidis and Spirakis: keys u ** (1 / w) sort a weighted sample without replacement.
-    return tuple(
-        route.gateway
-        for route in sorted(fitting, key=lambda route: (route.tier, -(pick() ** (1 / route.weight))))
-    )
+    return route.tier, -(draw(route.gateway) ** (1 / route.weight))
+
+
+def _is_spared(route: Route, draw: Draw) -> bool:
+    return route.share < 1 and draw(f"share of {route.gateway}") >= route.share
 
 
 def needed(channel: Channel, options: Mapping[str, Any], address: str | None = None) -> frozenset[Capability]:

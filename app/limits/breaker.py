@@ -47,7 +47,10 @@ RULES: Mapping[Channel, Rule] = {Channel.SMS: Rule(faults=3, wait=timedelta(seco
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A breaker went from one state to another; only whoever caused it gets to know."""
+    """A breaker went from one state to another; only whoever caused it gets to know.
+
+    `retry_at` is when an open one lets probes through.
+    """
 
     channel: Channel
     gateway: str
@@ -56,6 +59,7 @@ class Change:
     after: BreakerState
     reason: str
     at: datetime
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,7 +209,7 @@ def _time(milliseconds: float) -> datetime:
 
 
 def _change(place: _Place, answer: Sequence[Any]) -> Change | None:
-    now, before, after, reason = answer
+    now, before, after, reason, *due = answer
     if before == after:
         return None
     return Change(
@@ -216,6 +220,7 @@ def _change(place: _Place, answer: Sequence[Any]) -> Change | None:
         after=BreakerState(after),
         reason=reason,
         at=_time(now),
+        retry_at=_time(due[0]) if due else None,
     )
 
 

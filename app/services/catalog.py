@@ -5,7 +5,6 @@ change made elsewhere is seen here within `KEPT`; what must hold at once (suppre
 taken from here.
 """
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,12 +20,14 @@ from app.db.tables import message_template_versions, message_templates
 from app.domain.countries import country_of
 from app.domain.prices import PriceTable
 from app.domain.rendering import Compiled, Variable, compile_parts
-from app.domain.routing import POOLS, Needs, Route, chain
+from app.domain.routing import POOLS, Chain, Needs, Route, by_chance, chain, fits
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
 from app.services.reference_rows import (
+    IllSender,
     LimitRow,
     Sender,
+    read_ill_senders,
     read_limits,
     read_prices,
     read_routes,
@@ -84,8 +85,24 @@ class Catalog:
         return self._keep("routes", load)
 
     def chain(self, needs: Needs) -> tuple[str, ...]:
-        """Put the gateways that fit in the order to try them; empty where none does."""
-        return chain(self.routes(), needs, random.random)
+        """Put the gateways that fit in the order to try them, for a message to be accepted now.
+
+        It is empty where none does.
+        """
+        return self.ways(needs).as_accepted(by_chance)
+
+    def ways(self, needs: Needs) -> Chain:
+        """Find the gateways that fit, for messages that each have a lot of their own."""
+        return chain(self.routes(), needs)
+
+    def named(self, needs: Needs, gateway: str) -> tuple[str, ...]:
+        """Give the named gateway where it fits, drained or not; nothing else."""
+        routes = (route for route in self.routes() if route.gateway == gateway)
+        return (gateway,) if any(fits(route, needs, named=True) for route in routes) else ()
+
+    def ill_senders(self) -> frozenset[IllSender]:
+        """List the senders that are refused somewhere: few, mostly none."""
+        return self._keep("ill senders", partial(self._read_rows, read_ill_senders))
 
     def country(self, channel: Channel, address: str) -> str | None:
         """Tell the country of an address, where any of the channel's gateways reaches only some."""

@@ -1,39 +1,120 @@
-"""What is known of each gateway's health, kept where it outlives Redis."""
+"""What is known of each gateway's health, kept where it outlives Redis, and every change of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.dialects.postgresql import insert
 
 from app.db.engine import unavailable_when_down
-from app.db.tables import channel_health
-from app.domain.vocabulary import BreakerState
+from app.db.tables import channel_health, health_changes, sender_health
+from app.domain.vocabulary import BreakerState, Channel
 from app.limits.breaker import Change
+from app.services import metrics
 
 log = structlog.get_logger(__name__)
 
 
-def note_change(engine: sa.Engine, change: Change) -> None:
-    """Say a breaker's change in one line (ChannelHealthChanged) and write it down.
+class Kind(StrEnum):
+    """What about a gateway, or about our mail's names, has changed."""
+
+    BREAKER = "breaker"
+    SHARE = "share"
+    USE = "use"
+    PROBE = "probe"
+    REPUTATION = "reputation"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HealthChange:
+    """One change (ChannelHealthChanged).
+
+    `scope` is the sender where only one is concerned, or the pool or domain of a reputation. `who` is set
+    where a person did it.
+    """
+
+    kind: Kind
+    channel: Channel
+    before: str
+    after: str
+    reason: str
+    at: datetime
+    gateway: str | None = None
+    scope: str | None = None
+    who: str | None = None
+
+
+def note_change(engine: sa.Engine, change: Change, *, who: str | None = None) -> None:
+    """Say a breaker's change in one line and write it down, so that Redis may forget it.
 
     Raises Unavailable where it cannot be written down.
     """
-    log.warning(
-        "gateway health changed",
-        channel=change.channel.value,
-        gateway=change.gateway,
-        before=change.before.value,
-        after=change.after.value,
-        reason=change.reason,
-    )
+    with unavailable_when_down(), engine.begin() as conn:
+        write_breaker(conn, change)
+        note(
+            conn,
+            HealthChange(
+                kind=Kind.BREAKER,
+                channel=change.channel,
+                gateway=change.gateway,
+                scope=change.scope or None,
+                before=change.before.value,
+                after=change.after.value,
+                reason=change.reason,
+                at=change.at,
+                who=who,
+            ),
+        )
+
+
+def note(conn: sa.Connection, change: HealthChange) -> None:
+    """Log, count and keep a change, in the transaction that makes it."""
+    values = {name: getattr(change, name) for name in HealthChange.__slots__}
+    conn.execute(sa.insert(health_changes).values(values))
+    metrics.count_health_change(change.kind.value, change.channel, change.gateway or "", change.after)
+    log.warning("gateway health changed", **{name: str(value) for name, value in values.items() if value})
+
+
+def write_breaker(conn: sa.Connection, change: Change) -> None:
+    """Keep how a gateway's breaker stands, or a sender's at it."""
+    if change.scope:
+        _write_sender(conn, change)
+        return
     healthy = change.after is BreakerState.CLOSED
-    values = {
+    values: dict[str, Any] = {
         "is_healthy": healthy,
         "breaker_state": change.after.value,
+        "breaker_until": change.retry_at,
         "last_check_at": change.at,
         "failure_reason": None if healthy else change.reason,
     }
     if change.after is BreakerState.OPEN:
         values["last_failure_at"] = change.at
-    statement = insert(channel_health).values(channel=change.channel, gateway=change.gateway, **values)
-    with unavailable_when_down(), engine.begin() as conn:
-        conn.execute(statement.on_conflict_do_update(index_elements=["channel", "gateway"], set_=values))
+    write(conn, change.channel, change.gateway, values)
+
+
+def write(conn: sa.Connection, channel: Channel, gateway: str, values: dict[str, Any]) -> None:
+    """Set columns of a gateway's row, which is made where there is none."""
+    statement = insert(channel_health).values(channel=channel, gateway=gateway, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["channel", "gateway"], set_=values))
+
+
+def _write_sender(conn: sa.Connection, change: Change) -> None:
+    """Keep a row only while a sender is refused; that there is none says that all is well."""
+    place = {"channel": change.channel, "gateway": change.gateway, "sender": change.scope}
+    if change.after is BreakerState.CLOSED:
+        conn.execute(sa.delete(sender_health).filter_by(**place))
+        return
+    values = {
+        "breaker_state": change.after.value,
+        "breaker_until": change.retry_at,
+        "reason": change.reason,
+        "changed_at": change.at,
+    }
+    statement = insert(sender_health).values(**place, **values)
+    conn.execute(
+        statement.on_conflict_do_update(index_elements=["channel", "gateway", "sender"], set_=values)
+    )

@@ -32,6 +32,12 @@ _WEBHOOKS = Counter(
 _LATE_JOBS = Counter("tocsin_jobs_late", "Runs of a scheduler's job that started too late", ("job",))
 _FAILED_JOBS = Counter("tocsin_jobs_failed", "Runs of a scheduler's job that failed", ("job",))
 
+_HEALTH_CHANGES = Counter(
+    "tocsin_health_changes",
+    "Changes of a gateway's health, by what changed and what it is now",
+    ("kind", "channel", "gateway", "state"),
+)
+
 _OUTCOMES = Counter(
     "tocsin_outcomes", "Tries at gateways, by what they came to", ("priority", "gateway", "outcome")
 )
@@ -98,6 +104,11 @@ def count_facts(recorded: int, repeated: int, parked: int) -> None:
     """Count what gateways told: new, told before, or about a message that is not known yet."""
     for result, count in (("recorded", recorded), ("repeated", repeated), ("parked", parked)):
         _FACTS.labels(result).inc(count)
+
+
+def count_health_change(kind: str, channel: str, gateway: str, state: str) -> None:
+    """Count a change of a gateway's health; `state` is what it is from then on."""
+    _HEALTH_CHANGES.labels(kind, channel, gateway, state).inc()
 
 
 def count_late_job(job: str) -> None:

@@ -87,7 +87,7 @@ def plan(
         template=template,
         sender=sender,
         ip_pool=needs.pool,
-        chain=_pinned(head.gateway, catalog.chain(needs), found) if head.gateway else catalog.chain(needs),
+        chain=_pinned(catalog, needs, head.gateway, found) if head.gateway else catalog.chain(needs),
         pinned=head.gateway is not None,
         options=options,
         question=question(priority, head.message_type),
@@ -192,11 +192,11 @@ def _sender(head: Head, catalog: Catalog, found: list[Fault]) -> Sender | None:
     return sender
 
 
-def _pinned(gateway: str, chain: tuple[str, ...], found: list[Fault]) -> tuple[str, ...]:
-    if gateway not in chain:
+def _pinned(catalog: Catalog, needs: Needs, gateway: str, found: list[Fault]) -> tuple[str, ...]:
+    named = catalog.named(needs, gateway)
+    if not named:
         found.append(Fault("gateway", "is not configured, not enabled, or cannot send this"))
-        return chain
-    return (gateway,)
+    return named or catalog.chain(needs)
 
 
 def _options(head: Head, sender: Sender | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.db.tables import gateways, prices, rate_limits, senders
+from app.db.tables import channel_health, gateways, prices, rate_limits, sender_health, senders
 from app.domain.prices import Price, PriceTable, Unit
 from app.domain.routing import EVERYTHING, Route
 from app.domain.vocabulary import Channel
@@ -28,6 +28,9 @@ class Sender:
     def written(self) -> str:
         """Spell the identity as a mail's From has it."""
         return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+IllSender = tuple[Channel, str, str]  # the gateway that refuses it, and its address
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,12 +55,17 @@ def read_routes(
     A gateway of which `capabilities` says nothing is taken for able to do everything.
     """
     rows = {(row.channel, row.gateway): row for row in conn.execute(sa.select(gateways))}
+    slow = sa.select(channel_health.c.channel, channel_health.c.gateway, channel_health.c.share)
+    shares = {
+        (row.channel, row.gateway): row.share for row in conn.execute(slow.where(channel_health.c.share < 1))
+    }
     declared = (
         Route(
             channel=channel,
             gateway=gateway,
             tier=tier,
             capabilities=capabilities.get(gateway, EVERYTHING),
+            share=shares.get((channel, gateway), 1.0),
         )
         for channel, names in configured.items()
         for tier, gateway in enumerate(names, start=1)
@@ -71,6 +79,13 @@ def read_senders(conn: sa.Connection) -> dict[tuple[Channel, str], Sender]:
     known = [_sender(row) for row in rows]
     defaults = {(each.channel, kind): each for each in reversed(known) for kind in each.default_for}
     return defaults | {(each.channel, each.slug): each for each in known}
+
+
+def read_ill_senders(conn: sa.Connection) -> frozenset[IllSender]:
+    """Read which senders are refused at which gateways."""
+    table = sender_health.c
+    rows = conn.execute(sa.select(table.channel, table.gateway, table.sender))
+    return frozenset((Channel(row.channel), row.gateway, row.sender) for row in rows)
 
 
 def read_limits(conn: sa.Connection) -> tuple[LimitRow, ...]:
@@ -105,6 +120,8 @@ def _route(declared: Route, row: sa.Row[Any] | None) -> Route:
         enabled=row.enabled,
         pools=frozenset(row.pools),
         capabilities=declared.capabilities | frozenset(row.capabilities),
+        drained=row.drained,
+        ordered_at=row.ordered_at,
     )
 
 

@@ -19,7 +19,7 @@ def route(gateway, **fields):
 
 
 def names(routes, needs=None, pick=lambda: 0.5):
-    return chain(routes, needs or Needs(channel=EMAIL), pick)
+    return chain(routes, needs or Needs(channel=EMAIL)).order(lambda _: pick())
 
 
 def test_lower_tiers_come_first_whatever_their_order_in_the_table():

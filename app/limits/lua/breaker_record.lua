@@ -3,7 +3,7 @@
 -- row, opens it again, for longer, at a probe's fault; each change is told once, to whoever caused it.
 --
 -- KEYS, ARGV  as in breaker.lua; then good, faults, how many of them were probes, good probes that close
--- Gives now, the state before, the state after, the reason.
+-- Gives now, the state before, the state after, the reason; then until when, where it opened.
 
 local good, faults = tonumber(ARGV[FIRST]), tonumber(ARGV[FIRST + 1])
 local probes, proof = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
@@ -75,7 +75,7 @@ if before == 'closed' then
   local reason = broken_rule()
   if reason then
     enter('open', reason, rule.wait)
-    return {now, before, 'open', reason}
+    return {now, before, 'open', reason, now + rule.wait}
   end
   redis.call('PEXPIRE', breaker, DAY)
 elseif probes > 0 then
@@ -87,7 +87,7 @@ elseif probes > 0 then
   end
   if before == 'half_open' and faults > 0 then
     enter('open', 'A probe failed', longer(wait))
-    return {now, before, 'open', 'A probe failed'}
+    return {now, before, 'open', 'A probe failed', now + longer(wait)}
   end
 end
 return {now, before, before, ''}

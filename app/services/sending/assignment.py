@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from app.domain.decisions import Decision, Event, Standing, put_back
 from app.domain.lanes import Lane
-from app.domain.routing import Needs, needed
+from app.domain.routing import Chain, Needs, lot, needed
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority
 from app.errors import Unavailable
 from app.limits.breaker import Admission, Change
@@ -23,12 +24,14 @@ SHORTEST_WAIT = timedelta(seconds=1)
 class Assignment:
     """Messages by gateway, and decisions about those that no gateway takes now.
 
-    `moved` tells for a message that goes elsewhere than meant, where it was to go.
+    `moved` tells for a message that goes elsewhere than meant, where it was to go. `probes` are by gateway,
+    `sender_probes` by gateway and sender.
     """
 
     by_gateway: dict[str, list[Claimed]] = field(default_factory=lambda: defaultdict(list))
     refused: dict[int, Decision] = field(default_factory=dict)
     probes: dict[str, int] = field(default_factory=dict)
+    sender_probes: dict[tuple[str, str], int] = field(default_factory=dict)
     moved: dict[int, Event] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 
@@ -36,8 +39,14 @@ class Assignment:
 def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
     """List the gateways that could take the message, in order; the named one alone where it is pinned."""
     if message.gateway_pinned and message.gateway:
-        return (message.gateway,) if message.gateway in tools.gateways else ()
-    return tools.catalog.chain(_needs(tools, message))
+        return _named(tools, message.gateway)
+    return tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
+
+
+def _named(tools: Tools, gateway: str) -> tuple[str, ...]:
+    """Give a gateway that a message names, unless it is out of use."""
+    off = any(route.gateway == gateway and not route.enabled for route in tools.catalog.routes())
+    return () if off or gateway not in tools.gateways else (gateway,)
 
 
 def _needs(tools: Tools, message: Claimed) -> Needs:
@@ -50,6 +59,11 @@ def _needs(tools: Tools, message: Claimed) -> Needs:
         capabilities=needed(channel, tools.contents.options(message), message.recipient_address),
         country=tools.catalog.country(channel, message.recipient_address),
     )
+
+
+def accepted_at(uuid: UUID) -> datetime:
+    """Tell when a message was accepted, which its UUID of version 7 begins with."""
+    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
 
 
 def standing_of(message: Claimed, gateway: str, chain: Sequence[str], *, ill: bool = False) -> Standing:
@@ -83,6 +97,11 @@ class _Assigning:
         self._now = now
         self._result = Assignment()
         self._retry_at: dict[str, datetime] = {}
+        self._ways: dict[Needs, Chain] = {}
+        # Messages that go to another gateway than the one they were given to, by their own lot.
+        self._settled: set[int] = set()
+        # Those that do so because it is slow, or because the order was changed since.
+        self._rerouted: set[int] = set()
 
     def over(self, messages: Sequence[Claimed]) -> Assignment:
         waiting = self._by_first_choice(messages)
@@ -99,38 +118,101 @@ class _Assigning:
 
     def _by_first_choice(self, messages: Sequence[Claimed]) -> dict[str, list[tuple[Claimed, list[str]]]]:
         waiting: dict[str, list[tuple[Claimed, list[str]]]] = {}
-        chains: dict[tuple[object, ...], tuple[str, ...]] = {}
         for message in messages:
-            # Messages alike in this have the same chain.
-            key = (message.gateway if message.gateway_pinned else None, _needs(self._tools, message))
-            if key not in chains:
-                chains[key] = chain_of(self._tools, message)
-            choices = _choices(message, chains[key])
+            choices = self._choices(message)
             if choices:
                 waiting.setdefault(choices[0], []).append((message, choices))
             else:
-                self._refuse(message, "", NO_GATEWAY_WAIT, f"no gateway is configured for {message.channel}")
+                self._refuse(message, "", NO_GATEWAY_WAIT, f"no gateway is in use for {message.channel}")
         return waiting
+
+    def _choices(self, message: Claimed) -> list[str]:
+        """Order the ways for a message: where it is meant to go, then what it has not tried this round."""
+        if message.gateway_pinned and message.gateway:
+            return list(_named(self._tools, message.gateway))
+        # Messages alike in their needs have the same ways.
+        needs = _needs(self._tools, message)
+        ways = self._ways.get(needs)
+        if ways is None:
+            ways = self._ways[needs] = self._tools.catalog.ways(needs)
+        meant = message.gateway
+        if ways.is_fixed and (message.tried or ways.names[:1] == (meant,) or not ways.was_reordered):
+            return _choices(message, ways.names, meant)
+        draw = lot(message.uuid)
+        chain = ways.order(draw)
+        if meant in chain and not message.tried and not ways.keeps(meant, accepted_at(message.uuid), draw):
+            if self._is_own(ways, meant, chain[0]):
+                self._settled.add(message.id)
+            self._rerouted.add(message.id)
+            meant = None
+        return _choices(message, chain, meant)
+
+    @staticmethod
+    def _is_own(ways: Chain, meant: str, first: str) -> bool:
+        """Tell whether it is by weight alone that a message goes to another gateway of the same tier."""
+        tiers = {route.gateway: route.tier for route in ways.routes if route.share >= 1}
+        return meant in tiers and tiers.get(first) == tiers[meant]
 
     def _place(
         self, gateway: str, wanting: list[tuple[Claimed, list[str]]]
     ) -> list[tuple[Claimed, list[str]]]:
         """Give the gateway as many messages as it may have; return the others."""
-        admission = self._admit(Channel(wanting[0][0].channel), gateway, len(wanting), urgent=False)
-        admitted = len(wanting) if admission is None else admission.admitted
-        if admission and admission.admitted < len(wanting):
+        welcome, refused = self._by_sender(gateway, wanting)
+        if not welcome:
+            return refused
+        admission = self._admit(Channel(welcome[0][0].channel), gateway, len(welcome), urgent=False)
+        admitted = len(welcome) if admission is None else admission.admitted
+        if admission and admission.admitted < len(welcome):
             self._retry_at[gateway] = admission.retry_at
-        for message, _ in wanting[:admitted]:
+        for message, _ in welcome[:admitted]:
             self._give(message, gateway)
-        return wanting[admitted:]
+        return welcome[admitted:] + refused
+
+    def _by_sender(
+        self, gateway: str, wanting: list[tuple[Claimed, list[str]]]
+    ) -> tuple[list[tuple[Claimed, list[str]]], list[tuple[Claimed, list[str]]]]:
+        """Part those whose sender this gateway takes from those whose sender it refuses for now."""
+        ill = {sender for _, name, sender in self._tools.catalog.ill_senders() if name == gateway}
+        if not ill:
+            return wanting, []
+        welcome: list[tuple[Claimed, list[str]]] = []
+        suspects: dict[str, list[tuple[Claimed, list[str]]]] = defaultdict(list)
+        for item in wanting:
+            sender = self._tools.contents.sender(item[0])
+            (suspects[sender.address] if sender and sender.address in ill else welcome).append(item)
+        refused = []
+        for address, items in suspects.items():
+            admitted = self._admit_sender(Channel(items[0][0].channel), gateway, address, len(items))
+            welcome += items[:admitted]
+            refused += items[admitted:]
+        return welcome, refused
+
+    def _admit_sender(self, channel: Channel, gateway: str, sender: str, wanted: int) -> int:
+        """Ask the breaker of one sender at a gateway how many tries may go."""
+        try:
+            admission = self._tools.breakers.admit(channel, gateway, wanted, scope=sender)
+        except Unavailable:
+            if self._lane.priority is Priority.P0:
+                return wanted
+            raise
+        if admission.probes:
+            place = (gateway, sender)
+            self._result.sender_probes[place] = self._result.sender_probes.get(place, 0) + admission.probes
+        if admission.admitted < wanted:
+            self._retry_at.setdefault(gateway, admission.retry_at)
+        if admission.change:
+            self._result.changes.append(admission.change)
+        return admission.admitted
 
     def _give(self, message: Claimed, gateway: str) -> None:
         self._result.by_gateway[gateway].append(message)
-        if message.gateway and gateway != message.gateway:
+        if message.gateway and gateway != message.gateway and message.id not in self._settled:
+            rerouted = message.id in self._rerouted
+            reason = "another one comes first now" if rerouted else "the gateway takes nothing now"
             self._result.moved[message.id] = Event(
                 event_type=EventType.FAILED_OVER,
                 gateway=gateway,
-                data={"from": message.gateway, "reason": "the gateway takes nothing now"},
+                data={"from": message.gateway, "reason": reason},
             )
 
     def _settle_for_less(self, unplaced: list[tuple[Claimed, list[str]]]) -> None:
@@ -166,9 +248,9 @@ class _Assigning:
         return admission
 
 
-def _choices(message: Claimed, chain: Sequence[str]) -> list[str]:
-    """Order the chain for a message: where it is meant to go, then what it has not tried this round."""
-    first = [message.gateway] if message.gateway and message.gateway in chain else []
-    untried = [name for name in chain if name != message.gateway and name not in message.tried]
+def _choices(message: Claimed, chain: Sequence[str], meant: str | None) -> list[str]:
+    """Put the gateway that a message is meant for first, then those that it has not tried this round."""
+    first = [meant] if meant and meant in chain else []
+    untried = [name for name in chain if name != meant and name not in message.tried]
     # Where the one it was to go to is gone and all others had their turn, a new round begins.
     return first + untried or list(chain)
