@@ -25,10 +25,13 @@ def add_limit(engine, key):
 
 
 @pytest.fixture
-def ageing(monkeypatch):
+def ageing(place, monkeypatch):
     """Let copies be old at once, but not too old to be used."""
     monkeypatch.setattr(module, "FRESH", -1.0)
     monkeypatch.setattr(module, "KEPT", A_LONG_TIME)
+    yield
+    # Nobody shall still read when the engine is taken down.
+    wait_for(lambda: not place.catalog._renewing)
 
 
 def test_a_fresh_copy_is_not_read_anew(place, monkeypatch):
