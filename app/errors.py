@@ -3,6 +3,7 @@
 TocsinError
 ├── ConfigurationError        settings are wrong or missing; the message says which and how to mend it
 ├── Unavailable               PostgreSQL or Redis cannot be reached now; asking again later may work
+│   └── CountsLost            Redis is there, but what rate limits had counted is not
 ├── ClaimClosed               a worker's claim was released meanwhile; it may start nothing more of it
 ├── Refused                   the caller asked for something that cannot be done
 │   ├── Invalid               the request has faults, each with its field
@@ -34,6 +35,10 @@ class ConfigurationError(TocsinError):
 
 class Unavailable(TocsinError):
     """A server we depend on cannot be reached now."""
+
+
+class CountsLost(Unavailable):
+    """Redis lost what the rate limits had counted: somebody has to count anew."""
 
 
 class ClaimClosed(TocsinError):

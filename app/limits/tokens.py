@@ -1,148 +1,102 @@
 """Rate limits: tokens for whole batches, and a time to come back for each message that got none."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from math import floor
+from typing import Any
 
 import orjson
 import redis
 
+from app.db.redis import translated
 from app.domain.vocabulary import Priority
-from app.limits.scripts import Clock, milliseconds, script
+from app.errors import CountsLost, Unavailable
+from app.limits.holdings import Holdings
+from app.limits.request import TakeRequest
+from app.limits.scripts import Clock, script
+from app.limits.windows import Ask, Full, Grant, Limit, Usage, Window
+
+__all__ = ["Ask", "Full", "Grant", "Limit", "Tokens", "Usage", "Window"]
 
 _UNSTOPPED = -1
+_MILLISECOND = timedelta(milliseconds=1)
+# Nobody else counts anew for so long; whoever began and died is forgotten then.
+_RECOUNTING = timedelta(seconds=20)
+# A process whose threads are all on the wire looks this often whether its tokens must be counted again.
+_LOOK_EVERY = 1.0  # seconds
+# So many windows are corrected in one call.
+_AT_ONCE = 2_000
 
-
-class Window(Enum):
-    """The lengths that can be limited, each as so many buckets of so many milliseconds.
-
-    One bucket more than a window is long counts in full, so a window reaches buckets / (buckets + 1)
-    of its limit at least: 98 % of the shortest, 99 % of the longest.
-    """
-
-    SECOND = (50, 20)
-    MINUTE = (60, 1_000)
-    HOUR = (60, 60_000)
-    DAY = (96, 900_000)
-
-    @property
-    def buckets(self) -> int:
-        """How many buckets make up the window's length."""
-        return self.value[0]
-
-    @property
-    def width(self) -> int:
-        """Milliseconds that one bucket covers."""
-        return self.value[1]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limit:
-    """One row of rate_limits; `key` is "<type>:<what>", as in "domain:gmail.com". None is no limit."""
-
-    key: str
-    per_second: int | None = None
-    per_minute: int | None = None
-    per_hour: int | None = None
-    per_day: int | None = None
-
-    def windows(self) -> Iterable[tuple[Window, int]]:
-        """Give the windows that are limited, with how many messages each may hold."""
-        figures = (self.per_second, self.per_minute, self.per_hour, self.per_day)
-        return [(window, most) for window, most in zip(Window, figures, strict=True) if most is not None]
-
-    def stops(self, priority: Priority) -> bool:
-        """Tell whether it may make a message wait: P0 is counted everywhere, but waits for gateways only."""
-        return priority is not Priority.P0 or self.key.startswith("gateway:")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
-    """So many messages that all fall under these limits."""
-
-    limits: tuple[Limit, ...]
-    count: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Grant:
-    """What an ask got: tokens for its first `taken` messages, a wait for each of the others, ascending.
-
-    `at` is when, by the server's clock; `Tokens.give_back` wants to know it.
-    """
-
-    taken: int
-    waits: tuple[timedelta, ...]
-    at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Usage:
-    """How many tokens a limit's windows hold now; None where there is no such window."""
-
-    per_second: int | None
-    per_minute: int | None
-    per_hour: int | None
-    per_day: int | None
+Corrections = Sequence[tuple[datetime, int]]
+# One recipient's windows: the word that names it, and the figures.
+Recipient = tuple[str, Limit]
 
 
 class Tokens:
-    """The rate limits that all workers share. Every method is one round trip and may raise Unavailable.
+    """The rate limits that all workers share. Most methods are one round trip; all may raise Unavailable.
 
-    `reserve` is the share of each window that only P0 and P4 may use, half of it P0 alone. `clock`
-    replaces the server's own clock in tests.
+    `reserve` is the share of each window that only P0 and P4 may use, half of it P0 alone. Where counts
+    are `restored` by somebody after Redis was lost, nothing is taken before that was done: `take` raises
+    CountsLost. `told` hears of full windows, once in a window's length. `clock` replaces the server's own
+    clock in tests.
     """
 
     def __init__(
-        self, client: redis.Redis, *, prefix: str, reserve: float, clock: Clock | None = None
+        self,
+        client: redis.Redis,
+        *,
+        prefix: str,
+        reserve: float,
+        restored: bool = False,
+        told: Callable[[Full], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._client = client
         self._prefix = prefix
         self._reserve = reserve
+        self._restored = restored
+        self._told = told
         self._clock = clock
-        self._take = script(client, "take")
-        self._count = script(client, "count")
-        self._usage = script(client, "usage")
+        self._take = script(client, "windows", "take")
+        self._count = script(client, "windows", "count")
+        self._usage = script(client, "windows", "usage")
+        self._life = ""
+        self._adopting = threading.Lock()
+        self._looked_at = 0.0
+        self.holdings = Holdings()
 
-    def take(self, asks: Sequence[Ask], priority: Priority) -> list[Grant]:
-        """Take tokens, a message's from all of its windows or from none; one grant for each ask."""
-        keys: list[str] = []
-        shapes: list[tuple[int, int, int]] = []
-        numbers: dict[str, list[int]] = {}
-        wanted = []
-        for ask in asks:
-            mine = [ask.count]
-            for limit in ask.limits:
-                if limit.key not in numbers:
-                    numbers[limit.key] = self._open(limit, priority, keys, shapes)
-                mine += numbers[limit.key]
-            wanted.append(mine)
-        request: dict[str, object] = {"line": f"line:{priority}", "windows": shapes, "asks": wanted}
-        if self._clock is not None:
-            request["now"] = milliseconds(self._clock)
-        now, *answers = self._take(keys, [orjson.dumps(request)])
+    def take(self, asks: Sequence[Ask], priority: Priority, *, spill: bool = False) -> list[Grant]:
+        """Take tokens, a message's from all of its windows or from none; one grant for each ask.
+
+        With `spill`, messages that only a gateway's own limits stop are given back without a time. Raises
+        CountsLost where somebody has to count anew first.
+        """
+        request = self._request(asks, priority)
+        while True:
+            now, state, *answer = self._take(request.keys, [self._spelled(request, priority, spill=spill)])
+            if state == "taken":
+                break
+            self._recover(state, answer)
         at = datetime.fromtimestamp(now / 1000, UTC)
-        return [Grant(taken=taken, waits=_waits(waits), at=at) for taken, *waits in answers]
+        taken, spilled, waits, full = answer
+        self._tell(request, full, priority)
+        return _grants(asks, taken, spilled, waits, at)
 
     def give_back(self, asks: Sequence[Ask], at: datetime) -> None:
         """Return the tokens of messages that did not go after all; `at` as in the grant they came with."""
-        corrections: dict[Limit, int] = {}
-        for ask in asks:
-            for limit in ask.limits:
-                corrections[limit] = corrections.get(limit, 0) - ask.count
-        self._correct({limit: [(at, count)] for limit, count in corrections.items()}, only_empty=False)
+        self._correct(*_summed((ask, at, -ask.count) for ask in asks))
 
-    def restore(self, sent: Mapping[Limit, Sequence[tuple[datetime, int]]]) -> None:
-        """Count what was sent before Redis was lost; windows that hold something already stay as they are."""
-        self._correct(sent, only_empty=True)
+    def restore(self, sent: Mapping[Limit, Corrections]) -> None:
+        """Count what was sent before a limit had windows; those that hold something stay as they are."""
+        self._correct(sent, {}, keep=True)
 
     def usage(self, limits: Sequence[Limit]) -> list[Usage]:
         """Tell what the windows of each limit hold now, for showing and for rate_limits' counters."""
         windows = [(limit, window) for limit in limits for window, _ in limit.windows()]
-        shapes = [figure for _, window in windows for figure in window.value]
-        keys = [self._key(limit, window) for limit, window in windows]
-        held = dict(zip(windows, self._usage(keys, [milliseconds(self._clock), *shapes]), strict=True))
+        held = dict(zip(windows, self._ask(windows) or [0] * len(windows), strict=True))
         return [
             Usage(
                 per_second=held.get((limit, Window.SECOND)),
@@ -153,33 +107,152 @@ class Tokens:
             for limit in limits
         ]
 
-    def _open(
-        self, limit: Limit, priority: Priority, keys: list[str], shapes: list[tuple[int, int, int]]
-    ) -> list[int]:
-        """Add a limit's windows to a request; returns their numbers in it."""
-        numbers = []
-        for window, most in limit.windows():
-            allowed = self._allowed(most, priority) if limit.stops(priority) else _UNSTOPPED
-            keys.append(self._key(limit, window))
-            shapes.append((allowed, *window.value))
-            numbers.append(len(keys))
-        return numbers
+    def dump(self, limits: Sequence[Limit]) -> dict[tuple[Limit, Window], list[tuple[int, int]]] | None:
+        """Give each window's buckets, as the ms when each begins and its tokens; None where they are lost."""
+        windows = [(limit, window) for limit in limits for window, _ in limit.windows()]
+        found = self._ask(windows, whole=True)
+        if found is None:
+            return None
+        return {
+            place: list(zip(flat[::2], flat[1::2], strict=True))
+            for place, flat in zip(windows, found, strict=True)
+        }
 
-    def _correct(self, changes: Mapping[Limit, Sequence[tuple[datetime, int]]], *, only_empty: bool) -> None:
-        keys: list[str] = []
-        figures: list[int] = []
-        for limit, corrections in changes.items():
-            for window, _ in limit.windows():
-                keys.append(self._key(limit, window))
-                figures += (window.buckets, window.width, len(corrections))
-                for at, count in corrections:
-                    figures += (round(at.timestamp() * 1000), count)
+    def reset(self, limits: Iterable[Limit]) -> None:
+        """Forget what these limits have counted, and who stands in their lines."""
+        keys = [self._key(limit, window) for limit in limits for window in Window]
         if keys:
-            self._count(keys, [milliseconds(self._clock), int(only_empty), *figures])
+            with translated():
+                self._client.delete(*keys)
+
+    def begin_recount(self) -> bool:
+        """Ask to be the one who counts anew; False where another does so already."""
+        key = f"{self._prefix}{{limits}}:recounting"
+        with translated():
+            return bool(self._client.set(key, "1", nx=True, px=_RECOUNTING // _MILLISECOND))
+
+    def recount(
+        self,
+        sent: Mapping[Limit, Corrections],
+        recipients: Mapping[Recipient, Corrections],
+        *,
+        snapshot: datetime,
+        settling: timedelta,
+    ) -> None:
+        """Count what PostgreSQL knew at `snapshot`, and let tokens be taken again after `settling`.
+
+        Until then other processes add what they hold. Where the counts are there, nothing is changed.
+        """
+        opens_at = (self._now() + settling).timestamp()
+        life = f" {round(snapshot.timestamp() * 1000)} {round(opens_at * 1000)}"
+        self._correct(sent, recipients, anew=True)
+        self._count([self._life_key], [self._json(life=life, windows=[], anew=True)])
+        with translated():
+            self._client.delete(f"{self._prefix}{{limits}}:recounting")
+
+    def look(self) -> None:
+        """See, once a second, whether this process's tokens must be counted again."""
+        if not self._restored or time.monotonic() - self._looked_at < _LOOK_EVERY:
+            return
+        self._looked_at = time.monotonic()
+        with translated():
+            life = self._client.get(self._life_key)
+        if life and self._life and life != self._life:
+            self._adopt(str(life))
+
+    def _recover(self, state: str, answer: Sequence[Any]) -> None:
+        """Do what lets the same tokens be asked for again, or raise."""
+        if state == "lost":
+            raise CountsLost("Redis lost what the rate limits had counted")
+        if state == "closed":
+            raise Unavailable("the rate limits are being counted anew")
+        self._adopt(str(answer[0]))
+
+    def _adopt(self, life: str) -> None:
+        """Count what this process holds and nobody else can know of."""
+        with self._adopting:
+            if life == self._life:
+                return
+            snapshot = datetime.fromtimestamp(int(life.split(" ")[1]) / 1000, UTC)
+            held = Counter(self.holdings.unknown_since(snapshot - timedelta(seconds=1)))
+            self._correct(*_summed((ask, at, count) for (ask, at), count in held.items()))
+            self._life = life
+
+    def _request(self, asks: Sequence[Ask], priority: Priority) -> TakeRequest:
+        def share(limit: Limit, most: int) -> int:
+            return self._allowed(most, priority) if limit.stops(priority) else _UNSTOPPED
+
+        request = TakeRequest(self._life_key, self._key, share)
+        for ask in asks:
+            request.add(ask)
+        return request
+
+    def _spelled(self, request: TakeRequest, priority: Priority, *, spill: bool) -> bytes:
+        content = request.content()
+        content |= {"line": f"line:{priority}", "spill": spill, "urgent": priority is Priority.P0}
+        return self._json(**content, **({"life": self._life or "?"} if self._restored else {}))
+
+    def _tell(self, request: TakeRequest, full: Sequence[int], priority: Priority) -> None:
+        if self._told is None:
+            return
+        for number in dict.fromkeys(full):
+            limit, window = request.place(number)
+            self._told(Full(limit=limit, window=window, priority=priority))
+
+    def _ask(self, windows: Sequence[tuple[Limit, Window]], *, whole: bool = False) -> list[Any] | None:
+        shapes = [figure for _, window in windows for figure in window.value]
+        keys = [self._life_key, *(self._key(limit, window) for limit, window in windows)]
+        guarded = {"life": True} if self._restored and whole else {}
+        answer: list[Any] | None = self._usage(keys, [self._json(windows=shapes, whole=whole, **guarded)])
+        return answer
+
+    def _correct(
+        self,
+        shared: Mapping[Limit, Corrections],
+        recipients: Mapping[Recipient, Corrections],
+        **modes: bool,
+    ) -> None:
+        places = [
+            (self._key(limit, window), 0, window, some)
+            for limit, some in shared.items()
+            for window, _ in limit.windows()
+        ] + [
+            (self._recipient_key(word, window), 1, window, some)
+            for (word, limit), some in recipients.items()
+            for window, _ in limit.windows()
+        ]
+        for first in range(0, len(places), _AT_ONCE):
+            keys = [self._life_key]
+            figures: list[int] = []
+            for key, single, window, some in places[first : first + _AT_ONCE]:
+                keys.append(key)
+                figures += (single, window.buckets, window.width, len(some))
+                for at, count in some:
+                    figures += (round(at.timestamp() * 1000), count)
+            self._count(keys, [self._json(windows=figures, **modes)])
+
+    def _json(self, **content: Any) -> bytes:
+        if self._clock is not None:
+            content["now"] = round(self._clock().timestamp() * 1000)
+        return orjson.dumps(content)
+
+    def _now(self) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        with translated():
+            seconds, microseconds = self._client.time()
+        return datetime.fromtimestamp(seconds + microseconds / 1_000_000, UTC)
+
+    @property
+    def _life_key(self) -> str:
+        return f"{self._prefix}{{limits}}:life"
 
     def _key(self, limit: Limit, window: Window) -> str:
         # One hash tag for all: a message's limits are taken together, so they must live together.
         return f"{self._prefix}{{limits}}:{window.name.lower()}:{limit.key}"
+
+    def _recipient_key(self, word: str, window: Window) -> str:
+        return f"{self._prefix}{{limits}}:{window.name.lower()}:r:{word}"
 
     def _allowed(self, most: int, priority: Priority) -> int:
         """Give a priority's share of a window; never nothing where the limit itself is something."""
@@ -189,5 +262,30 @@ class Tokens:
         return max(min(most, 1), floor(most * (1 - kept) + 1e-9))
 
 
-def _waits(waits: Sequence[int]) -> tuple[timedelta, ...]:
-    return tuple(timedelta(milliseconds=wait) for wait in waits)
+def _grants(
+    asks: Sequence[Ask], taken: Sequence[int], spilled: Sequence[int], waits: Sequence[int], at: datetime
+) -> list[Grant]:
+    grants, used = [], 0
+    for ask, some, elsewhere in zip(asks, taken, spilled, strict=True):
+        left = ask.count - some - elsewhere
+        own = tuple(timedelta(milliseconds=wait) for wait in waits[used : used + left]) if left else ()
+        used += left
+        grants.append(Grant(taken=some, waits=own, at=at, spilled=elsewhere))
+    return grants
+
+
+def _summed(
+    changes: Iterable[tuple[Ask, datetime, int]],
+) -> tuple[dict[Limit, Corrections], dict[Recipient, Corrections]]:
+    """Add up changes by window and time."""
+    shared: dict[Limit, Counter[datetime]] = {}
+    recipients: dict[Recipient, Counter[datetime]] = {}
+    for ask, at, count in changes:
+        for limit in ask.limits:
+            shared.setdefault(limit, Counter())[at] += count
+        if ask.per_recipient is not None:
+            recipients.setdefault((ask.recipient, ask.per_recipient), Counter())[at] += count
+    return (
+        {limit: list(times.items()) for limit, times in shared.items()},
+        {place: list(times.items()) for place, times in recipients.items()},
+    )

@@ -1,28 +1,37 @@
--- Tells how many tokens each window holds now, without changing any.
+-- Tells what shared windows hold now, without changing any.
 --
--- KEYS  one for each window, as in take.lua
--- ARGV  now in ms or "" for the server's clock; for each window: buckets, width in ms
--- Gives one number for each window.
+-- KEYS  the life; one for each window, as in take.lua
+-- ARGV  JSON: "now" in ms (without it the server's clock); "windows" (flat; for each: buckets, width in
+--       ms); "whole" to be told each bucket; "life" to be told nothing where the counts are lost
+-- Gives nil where they are lost; else for each window the tokens, or with "whole" the times in ms when
+-- its buckets begin and their tokens, in turn.
 
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
+local request = cjson.decode(ARGV[1])
+local now = the_time(request.now)
+if request.life and not life_of(KEYS[1]) then return nil end
+
+local function read(key, buckets, width)
+  local newest = tonumber(redis.call('HGET', key, 'newest') or nil)
+  local held, sum = {}, 0
+  if newest then
+    local first = math.max(math.floor(now / width), newest) - buckets
+    local names = bucket_names(first, newest)
+    if #names > 0 then
+      for place, tokens in ipairs(redis.call('HMGET', key, unpack(names))) do
+        if tokens and tonumber(tokens) > 0 then
+          held[#held + 1] = (first + place - 1) * width
+          held[#held + 1] = tonumber(tokens)
+          sum = sum + tonumber(tokens)
+        end
+      end
+    end
+  end
+  return request.whole and held or sum
 end
 
 local answers = {}
-for index, key in ipairs(KEYS) do
-  local buckets, width = tonumber(ARGV[2 * index]), tonumber(ARGV[2 * index + 1])
-  local known = redis.call('HMGET', key, 'sum', 'newest')
-  local sum, newest = tonumber(known[1] or 0), tonumber(known[2] or nil)
-  local first = math.floor(now / width) - buckets
-  if newest and first > newest - buckets then
-    local names = {}
-    for bucket = newest - buckets, math.min(first - 1, newest) do names[#names + 1] = bucket end
-    for _, tokens in ipairs(redis.call('HMGET', key, unpack(names))) do
-      sum = sum - tonumber(tokens or 0)
-    end
-  end
-  answers[index] = sum
+for number = 2, #KEYS do
+  local place = 2 * (number - 1)
+  answers[number - 1] = read(KEYS[number], request.windows[place - 1], request.windows[place])
 end
 return answers
