@@ -4,6 +4,7 @@ The name in the environment is the field's name in capitals; inside a group the 
 two underscores, as in `P0__MAX_AGE_SECONDS`. `tocsin settings` lists them all.
 """
 
+import os
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -67,6 +68,12 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(None, description="Where `tocsin up` keeps its servers' data")
     host: str = Field("127.0.0.1", description="Address that the web process listens on")
     port: int = Field(8000, ge=1, le=65535, description="Port of the web process")
+    webhook_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Port of a process for gateways' webhooks alone; without it the web process takes them",
+    )
     web_threads: int = Field(8, ge=4, le=128, description="Requests handled at once by the web process")
     simulator_port: int = Field(8001, ge=1, le=65535, description="Port of the provider simulator")
     public_base_url: str | None = Field(
@@ -216,6 +223,10 @@ class Settings(BaseSettings):
     p4: LaneSettings = LaneSettings()
     gate_depth: int = Field(10_000, ge=1, description="P2 and P3 wait while this many P1 messages are due")
 
+    worker_cores: int | None = Field(
+        None, ge=1, le=1024, description="Cores that one lane's workers may spread over; else all there are"
+    )
+
     # Rules
     rate_limiting_enabled: bool = Field(True, description="Apply the table rate_limits")
     rate_prefix: str = Field("comm:rate:", description="Prefix of the limits' keys in Redis")
@@ -267,6 +278,12 @@ class Settings(BaseSettings):
     def is_enabled(self, channel: Channel) -> bool:
         """Tell whether the channel is in use, whatever gateways it has."""
         return {Channel.SMS: self.sms_enabled, Channel.PUSH: self.push_enabled}.get(channel, True)
+
+    @cached_property
+    def cores(self) -> int:
+        """How many cores one lane's workers may use."""
+        there_are = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return self.worker_cores or there_are or 1
 
     @cached_property
     def lanes(self) -> dict[Priority, Lane]:

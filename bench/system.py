@@ -22,6 +22,7 @@ from bench.waiting import until
 # How the parts of the system are known among the children of `up`.
 _PARTS = {
     "web": "app.cli web",
+    "webhooks": "app.cli webhooks",
     "workers": "app.cli workers",
     "scheduler": "app.cli scheduler",
     "postgres": "postgres -D",
@@ -83,15 +84,16 @@ def system(*simulator: str, journal: bool = False, **settings: str) -> Iterator[
     `simulator` are options for the simulated gateways, whose webhooks come back; with a `journal` they
     have each acceptance on disk before they answer. `settings` are environment variables of the system.
     """
-    base, port = free_base(), free_port()
+    base, port, webhook_port = free_base(), free_port(), free_port()
     with fresh_folder() as folder, guarded() as guard:
-        told = ["--webhooks", f"http://127.0.0.1:{port}", "--subscribed", *simulator]
+        told = ["--webhooks", f"http://127.0.0.1:{webhook_port}", "--subscribed", *simulator]
         if journal:
             told += ["--journal", str(folder / "journal")]
         variables = {
             **gateway_environment(base),
             "DATA_DIR": str(folder / "data"),
             "PORT": str(port),
+            "WEBHOOK_PORT": str(webhook_port),
             "LOG_LEVEL": "warning",
             **settings,
         }

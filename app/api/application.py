@@ -1,5 +1,6 @@
 """The Flask application: every resource, one error handler."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -29,6 +30,7 @@ from app.api import (
 from app.api.calls import CLIENT, REQUEST_ID, Edge
 from app.api.dispatch import blueprint
 from app.api.observing import Observed
+from app.api.operations import Resource
 from app.api.paths import CONVERTERS
 from app.api.server import Patience
 from app.api.shares import Shares, threads
@@ -57,16 +59,21 @@ RESOURCES = (
 )
 
 
-def create_app(app: App) -> Flask:
-    """Make the WSGI application that serves the API with these services."""
+# What a process for webhooks alone serves.
+WEBHOOKS = (webhooks.resource, health.resource)
+
+
+def create_app(app: App, resources: Sequence[Resource] = RESOURCES) -> Flask:
+    """Make the WSGI application that serves these parts of the API."""
     flask = Flask("tocsin", static_folder=None)
     flask.url_map.converters.update(CONVERTERS)
     # A redirect for a doubled slash would answer a POST with a page for browsers.
     flask.url_map.merge_slashes = False
     edge = Edge(patience=Patience(), shares=Shares(app.settings))
-    for resource in RESOURCES:
+    for resource in resources:
         flask.register_blueprint(blueprint(app, edge, resource))
-    flask.register_blueprint(docs.blueprint(RESOURCES, app.settings.public_base_url))
+    if resources is RESOURCES:
+        flask.register_blueprint(docs.blueprint(RESOURCES, app.settings.public_base_url))
     flask.register_error_handler(Exception, partial(_answer, edge))
     flask.wsgi_app = Observed(flask.wsgi_app)  # type: ignore[method-assign]
     return flask
@@ -81,12 +88,21 @@ def check(settings: Settings) -> None:
 
 def for_this_process(settings: Settings) -> Flask:
     """Make the application with all that it needs, in the process that is to serve it."""
+    return create_app(_app(settings, "web"))
+
+
+def for_webhooks(settings: Settings) -> Flask:
+    """Make the application of a process for webhooks alone, in that process."""
+    return create_app(_app(settings, "webhooks"), WEBHOOKS)
+
+
+def _app(settings: Settings, kind: str) -> App:
     logs.configure(settings)
     # A thread never waits for a connection, whatever the others do.
     connections = max(settings.database_pool, threads(settings))
-    app = build(settings, "web", connections=connections + 1, accepts=True)
-    Heart(app.engine, Pulse(), partial(datetime.now, UTC), kind="web", threads=threads(settings)).start()
-    return create_app(app)
+    app = build(settings, kind, connections=connections + 1, accepts=True)
+    Heart(app.engine, Pulse(), partial(datetime.now, UTC), kind=kind, threads=threads(settings)).start()
+    return app
 
 
 def _answer(edge: Edge, error: Exception) -> Response:

@@ -25,7 +25,6 @@ from granian.http import HTTP1Settings
 
 from app.api import problems
 from app.api.problems import Kind
-from app.settings import Settings
 
 CUT = "tocsin.cut"
 Cut = Callable[[Kind], None]
@@ -117,7 +116,7 @@ class Patience:
                     cut(kind)
 
 
-def serve(make: Callable[[], WSGIApplication], settings: Settings, *, threads: int) -> None:
+def serve(make: Callable[[], WSGIApplication], host: str, port: int, *, threads: int) -> None:
     """Serve the application that `make` builds in the serving process, until SIGTERM or SIGINT.
 
     Requests that run when the signal comes are finished, within five seconds.
@@ -133,8 +132,8 @@ def serve(make: Callable[[], WSGIApplication], settings: Settings, *, threads: i
 
     granian.server.mp.MPServer(
         "tocsin",
-        address=settings.host,
-        port=settings.port,
+        address=host,
+        port=port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
         blocking_threads=threads,

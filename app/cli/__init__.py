@@ -23,6 +23,7 @@ COMMANDS = {
     "settings": ("app.cli.settings:settings", "List every setting, its source and its meaning."),
     "migrate": ("app.cli.migrate:migrate", "Bring the database to this version's schema."),
     "web": ("app.cli.web:web", "Run the web process."),
+    "webhooks": ("app.cli.web:webhooks", "Run a process for gateways' webhooks alone."),
     "workers": ("actors.workers:workers", "Run the workers of all lanes."),
     "scheduler": ("scheduler.process:scheduler", "Run the scheduler."),
     "simulate": ("app.cli.simulate:simulate", "Run the simulator of gateways."),

@@ -18,6 +18,7 @@ class Plan:
     commands: tuple[str, ...]
     host: str
     port: int
+    webhook_port: int | None
     simulator_port: int | None
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -27,12 +28,19 @@ class Plan:
         return f"http://{host_to_reach(self.host)}:{self.port}"
 
     @property
+    def webhook_url(self) -> str:
+        """Where gateways on this machine tell what became of messages."""
+        return f"http://{host_to_reach(self.host)}:{self.webhook_port or self.port}"
+
+    @property
     def simulator_url(self) -> str | None:
         return f"http://127.0.0.1:{self.simulator_port}" if self.simulator_port else None
 
     def check_ports(self) -> None:
         """Raise ConfigurationError where a port that is going to be used cannot be had."""
         ports.check_free(self.host, self.port, "PORT")
+        if self.webhook_port:
+            ports.check_free(self.host, self.webhook_port, "WEBHOOK_PORT")
         if self.simulator_port:
             own = (port_of(gateway, self.simulator_port) for gateway in GATEWAYS)
             for port in (self.simulator_port, *own):
@@ -50,9 +58,16 @@ def decide(settings: Settings) -> Plan:
     return Plan(
         wanted=Wanted(postgres=settings.database_url is None, valkey=settings.redis_url is None),
         # They stop in the opposite order, so the workers can finish while all else still runs.
-        commands=(*(("simulate",) if simulated else ()), "scheduler", "web", "workers"),
+        commands=(
+            *(("simulate",) if simulated else ()),
+            "scheduler",
+            *(("webhooks",) if settings.webhook_port else ()),
+            "web",
+            "workers",
+        ),
         host=settings.host,
         port=settings.port,
+        webhook_port=settings.webhook_port,
         simulator_port=settings.simulator_port if simulated else None,
         environment=environment(settings.simulator_port) if simulated else {},
     )

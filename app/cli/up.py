@@ -146,8 +146,8 @@ def _simulator(plan: Plan, place: places.Place, settings: Settings) -> dict[str,
     directory = place.root / "simulator"
     directory.mkdir(mode=0o700, exist_ok=True)
     return {
-        "PUBLIC_BASE_URL": settings.public_base_url or plan.web_url,
-        "SIMULATOR_WEBHOOKS": plan.web_url,
+        "PUBLIC_BASE_URL": settings.public_base_url or plan.webhook_url,
+        "SIMULATOR_WEBHOOKS": plan.webhook_url,
         "SIMULATOR_JOURNAL": str(directory / "journal"),
         "SIMULATOR_KEYS": str(directory),
     }

@@ -21,7 +21,7 @@ def make() -> Flask:
 def main() -> None:
     """Serve until told to stop."""
     settings = config.load()
-    serve(make, settings, threads=threads(settings))
+    serve(make, settings.host, settings.port, threads=threads(settings))
 
 
 if __name__ == "__main__":

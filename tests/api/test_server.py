@@ -77,7 +77,7 @@ def web(settings, keys):
 def run(settings):
     # The real limits are longer than a test should take.
     bodies.WHOLE_WITHIN = bodies.CHUNK_WITHIN = bodies.DRAINED_WITHIN = IMPATIENCE
-    serve(partial(for_this_process, settings), settings, threads=threads(settings))
+    serve(partial(for_this_process, settings), settings.host, settings.port, threads=threads(settings))
 
 
 def test_two_requests_go_over_one_connection(web, message):

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from app.api.application import create_app
+from app.api.application import WEBHOOKS, create_app
 from app.bootstrap import App
 from app.db.tables import webhook_inbox
 
@@ -21,11 +21,16 @@ def postal_key():
 
 
 @pytest.fixture
-def client(app, settings, postal_key):
+def configured(app, settings, postal_key):
     update = {"postal_webhook_public_key": spki(postal_key)}
-    configured = App(settings=settings.model_copy(update=update), engine=app.engine, name="test")
-    yield create_app(configured).test_client()
-    configured.broker.client.close()
+    made = App(settings=settings.model_copy(update=update), engine=app.engine, name="test")
+    yield made
+    made.broker.client.close()
+
+
+@pytest.fixture
+def client(configured):
+    return create_app(configured).test_client()
 
 
 def spki(key):
@@ -100,3 +105,11 @@ def test_a_webhook_is_kept_under_the_address_that_the_world_knows(app, settings,
     client.post("/webhooks/postal?a=1", data=BODY, headers=signed(postal_key, BODY))
     configured.broker.client.close()
     assert inbox(app)[0].url == "https://tocsin.example.com/webhooks/postal?a=1"
+
+
+def test_a_process_for_webhooks_alone_serves_nothing_else(configured, postal_key):
+    client = create_app(configured, WEBHOOKS).test_client()
+    assert client.get("/healthz").status_code == 200
+    assert client.post("/webhooks/postal", data=BODY, headers=signed(postal_key, BODY)).status_code == 200
+    for path in ("/v1/messages", "/docs", "/v1/messages/stats/queue"):
+        assert client.get(path).status_code == 404

@@ -21,6 +21,13 @@ def test_with_nothing_set_all_is_ours_and_simulated(settings):
     assert plan.simulator_url == "http://127.0.0.1:8001"
 
 
+def test_webhooks_have_a_process_of_their_own_where_they_have_a_port(settings):
+    plan = decide(settings(webhook_port=8020))
+    assert plan.commands == ("simulate", "scheduler", "webhooks", "web", "workers")
+    assert plan.webhook_url == "http://127.0.0.1:8020"
+    assert plan.web_url == decide(settings()).webhook_url == "http://127.0.0.1:8000"
+
+
 def test_servers_that_are_set_are_not_started(settings):
     plan = decide(settings(database_url="postgresql:///x", redis_url="redis://x"))
     assert not plan.wanted.postgres

@@ -22,6 +22,12 @@ def test_without_a_database_it_says_so(monkeypatch, port, capsys):
     assert "DATABASE_URL" in capsys.readouterr().err
 
 
+def test_webhooks_alone_need_a_port_of_their_own(monkeypatch, capsys):
+    monkeypatch.delenv("WEBHOOK_PORT", raising=False)
+    assert run(["webhooks"]) == CONFIGURATION
+    assert "WEBHOOK_PORT" in capsys.readouterr().err
+
+
 def test_a_port_that_is_taken_is_named(monkeypatch, port, capsys):
     with socket.create_server(("127.0.0.1", port)):
         assert run(["web"]) == CONFIGURATION
