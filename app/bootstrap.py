@@ -22,7 +22,7 @@ from app.errors import ConfigurationError
 from app.gateways.base import Gateway, Webhook
 from app.gateways.capabilities import capabilities_of
 from app.gateways.push.fcm.topics import Topics
-from app.gateways.registry import gateways, webhooks
+from app.gateways.registry import gateways, known, webhooks
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
@@ -30,6 +30,7 @@ from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
 from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
+from app.services.gateways import GatewaysService
 from app.services.help_desk import HelpDesk
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
@@ -44,6 +45,7 @@ from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
 from app.services.topic_sync import TopicSync
 from app.services.topics import TopicService
+from app.services.trial_messages import TrialMessages
 from app.services.webhooks import WebhookService
 from app.settings import Settings
 from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
@@ -153,6 +155,16 @@ class App:
     @cached_property
     def stats(self) -> StatsService:
         return StatsService(self.engine, self.catalog, self.settings.lanes)
+
+    @cached_property
+    def gateway_control(self) -> GatewaysService:
+        return GatewaysService(
+            self.engine, self.catalog, self.breakers, known=known(), trials=self.trials, now=_now
+        )
+
+    @cached_property
+    def trials(self) -> TrialMessages:
+        return TrialMessages(self.engine, self.messages)
 
     @cached_property
     def inbound(self) -> InboundService:

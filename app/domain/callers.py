@@ -31,6 +31,7 @@ SCOPES = {
     "devices:read": "read devices and topics",
     "devices:write": "register devices, write topics and who follows them",
     "prices:write": "write what gateways ask for sending",
+    "gateways:write": "order, weigh, drain, disable, trip and test gateways",
     "limits:write": "write rate limits",
     "emergency:use": "stop and resume sending, switch providers",
     "diagnostics:read": "read diagnostics and statistics",

@@ -131,7 +131,7 @@ class Chain:
         return any(route.ordered_at is not None for route in self.routes)
 
     def order(self, draw: Draw) -> tuple[str, ...]:
-        """Put the gateways in order: by tier, in it by weight; one whose share leaves the message out, last."""
+        """Put the gateways in order: by tier, in it by weight; last, one that is spared of it."""
         if self.is_fixed:
             return self.names
         ranked = sorted(self.routes, key=lambda route: (_is_spared(route, draw), *_rank(route, draw)))

@@ -1,5 +1,8 @@
 """Which gateways there are, and which of them the settings describe."""
 
+from dataclasses import fields
+
+from app.domain.vocabulary import Channel
 from app.gateways.base import Gateway, Webhook
 from app.gateways.email.postal.sending import Postal
 from app.gateways.email.postal.webhook import PostalWebhook
@@ -48,6 +51,12 @@ _TELLING = (
     BirdWebhook,
     FirebaseWebhook,
 )
+
+
+def known() -> dict[str, Channel]:
+    """List all gateways that there is code for, by name, whether settings describe them or not."""
+    defaults = ({field.name: field.default for field in fields(sending)} for sending in _SENDING)
+    return {str(each["name"]): Channel(str(each["channel"])) for each in defaults}
 
 
 def gateways(settings: Settings) -> dict[str, Gateway]:

@@ -13,9 +13,13 @@ from app.db.engine import unavailable_when_down
 from app.db.tables import channel_health, health_changes, sender_health
 from app.domain.vocabulary import BreakerState, Channel
 from app.limits.breaker import Change
-from app.services import metrics
+from app.services import metrics, paging
+from app.services.views import Page
 
 log = structlog.get_logger(__name__)
+
+
+MOST = 200
 
 
 class Kind(StrEnum):
@@ -47,6 +51,52 @@ class HealthChange:
     who: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeView:
+    """One change as it was written down; see HealthChange."""
+
+    id: int
+    at: datetime
+    kind: Kind
+    channel: Channel
+    gateway: str | None
+    scope: str | None
+    before: str
+    after: str
+    reason: str
+    who: str | None
+
+
+def changes(
+    engine: sa.Engine,
+    *,
+    channel: Channel | None = None,
+    gateway: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> Page[ChangeView]:
+    """List changes, newest first. Raises Invalid for a cursor that is none of ours, and Unavailable."""
+    limit = paging.within(limit, MOST)
+    before = paging.position(cursor, int)
+    table = health_changes.c
+    query = sa.select(health_changes).order_by(table.id.desc()).limit(limit + 1)
+    if channel is not None:
+        query = query.where(table.channel == channel)
+    if gateway is not None:
+        query = query.where(table.gateway == gateway)
+    if before:
+        query = query.where(table.id < before[0])
+    with unavailable_when_down(), engine.connect() as conn:
+        rows = conn.execute(query).all()
+    following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
+    return Page(items=tuple(_change_view(row) for row in rows[:limit]), next=following)
+
+
+def _change_view(row: sa.Row[Any]) -> ChangeView:
+    values = {name: getattr(row, name) for name in ChangeView.__slots__}
+    return ChangeView(**{**values, "kind": Kind(row.kind), "channel": Channel(row.channel)})
+
+
 def note_change(engine: sa.Engine, change: Change, *, who: str | None = None) -> None:
     """Say a breaker's change in one line and write it down, so that Redis may forget it.
 
@@ -54,20 +104,23 @@ def note_change(engine: sa.Engine, change: Change, *, who: str | None = None) ->
     """
     with unavailable_when_down(), engine.begin() as conn:
         write_breaker(conn, change)
-        note(
-            conn,
-            HealthChange(
-                kind=Kind.BREAKER,
-                channel=change.channel,
-                gateway=change.gateway,
-                scope=change.scope or None,
-                before=change.before.value,
-                after=change.after.value,
-                reason=change.reason,
-                at=change.at,
-                who=who,
-            ),
-        )
+        note_breaker(conn, change, who=who)
+
+
+def note_breaker(conn: sa.Connection, change: Change, *, who: str | None = None) -> None:
+    """Log, count and keep a breaker's change, in the transaction that writes how it stands."""
+    told = HealthChange(
+        kind=Kind.BREAKER,
+        channel=change.channel,
+        gateway=change.gateway,
+        scope=change.scope or None,
+        before=change.before.value,
+        after=change.after.value,
+        reason=change.reason,
+        at=change.at,
+        who=who,
+    )
+    note(conn, told)
 
 
 def note(conn: sa.Connection, change: HealthChange) -> None:
