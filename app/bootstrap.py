@@ -11,9 +11,9 @@ from functools import cached_property
 
 import redis
 import sqlalchemy as sa
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import TimeLimit
 
+from app.broker.redis import ListeningBroker
 from app.db.engine import make_engine
 from app.db.redis import blocking_client, broker_client, short_client
 from app.domain.suppression import SuppressionPolicy
@@ -103,7 +103,7 @@ class App:
         return short_client(_redis_url(self.settings))
 
     @cached_property
-    def broker(self) -> RedisBroker:
+    def broker(self) -> ListeningBroker:
         return make_broker(self.settings)
 
     @cached_property
@@ -244,12 +244,12 @@ def build(settings: Settings, name: str, *, connections: int | None = None, acce
     return App(settings=settings, engine=engine, name=name, accepts=accepts)
 
 
-def make_broker(settings: Settings) -> RedisBroker:
+def make_broker(settings: Settings) -> ListeningBroker:
     """Make the broker.
 
     It retries nothing, since PostgreSQL alone decides what is tried again.
     """
-    return RedisBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
+    return ListeningBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
         client=broker_client(_redis_url(settings)),
         middleware=[TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))],
         heartbeat_timeout=HEARTBEAT // timedelta(milliseconds=1),

@@ -14,7 +14,6 @@ from uuid import UUID
 import dramatiq
 import redis
 import structlog
-from dramatiq.brokers.redis import RedisBroker
 from redis.exceptions import RedisError
 
 from app.db.redis import translated
@@ -64,6 +63,16 @@ class Wake(Protocol):
         """Tell of topics whose members a gateway does not know yet."""
 
 
+class Broker(Protocol):
+    """What Dramatiq's brokers do for us."""
+
+    def enqueue(self, message: "dramatiq.Message[None]") -> object:
+        """Put a message into its queue."""
+
+    def waiting(self, queue_name: str) -> int:
+        """Count what waits in a queue."""
+
+
 class Doorbell:
     """Tells the emergency workers of single messages.
 
@@ -100,7 +109,7 @@ class Doorbell:
 class BrokerWake:
     """Wakes through Dramatiq. Never more waiting wakes for a lane than it has senders."""
 
-    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
+    def __init__(self, broker: Broker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
         self._broker = broker
         self._lanes = lanes
         self._doorbell = doorbell
@@ -144,7 +153,7 @@ class BrokerWake:
 
     def _waiting(self, queue: str) -> int:
         with _hint():
-            return int(self._broker.client.llen(f"{self._broker.namespace}:{queue}"))
+            return self._broker.waiting(queue)
         return 0
 
     def _send(self, queue: str, actor: str, *args: object) -> None:
@@ -162,7 +171,7 @@ class GatheringWake(BrokerWake):
     Made in the process that uses it, after fork.
     """
 
-    def __init__(self, broker: RedisBroker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
+    def __init__(self, broker: Broker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
         super().__init__(broker, lanes, doorbell)
         self._due: set[Priority | None] = set()
         self._told = threading.Event()

@@ -15,7 +15,8 @@ class Lane:
     rounds through the chain of gateways, `backoff` the waits between them (the last one repeats).
     `lease` is how long a claim is a worker's own without renewal; `released_every` how often lapsed
     ones are looked for. `claim_size` messages are claimed at once. `held_back` lanes wait while P1 is
-    deep; in `urgent` lanes a failed try goes to the next gateway at once. `on_clock` lanes expire by
+    deep; between `min_threads` and `max_threads` a lane follows its load by `grow_by` threads each
+    `grow_every`; in `urgent` lanes a failed try goes to the next gateway at once. `on_clock` lanes expire by
     the clock; in the others time that we made a message wait does not count.
     """
 
@@ -30,6 +31,8 @@ class Lane:
     claim_size: int
     min_threads: int
     max_threads: int
+    grow_by: int
+    grow_every: timedelta
     backoff: tuple[timedelta, ...]
     held_back: bool
     urgent: bool
@@ -62,6 +65,8 @@ _ALL = (
         claim_size=100,
         min_threads=10,
         max_threads=10,
+        grow_by=0,
+        grow_every=timedelta(seconds=1),
         backoff=_QUICK,
         held_back=False,
         urgent=True,
@@ -81,6 +86,8 @@ _ALL = (
         claim_size=500,
         min_threads=5,
         max_threads=30,
+        grow_by=5,
+        grow_every=timedelta(seconds=1),
         backoff=_SLOW,
         held_back=False,
         urgent=True,
@@ -100,6 +107,8 @@ _ALL = (
         claim_size=500,
         min_threads=3,
         max_threads=20,
+        grow_by=3,
+        grow_every=timedelta(seconds=3),
         backoff=_SLOW,
         held_back=True,
         urgent=False,
@@ -119,6 +128,8 @@ _ALL = (
         claim_size=500,
         min_threads=5,
         max_threads=25,
+        grow_by=3,
+        grow_every=timedelta(seconds=3),
         backoff=_SLOW,
         held_back=True,
         urgent=False,
@@ -138,6 +149,8 @@ _ALL = (
         claim_size=100,
         min_threads=2,
         max_threads=10,
+        grow_by=2,
+        grow_every=timedelta(seconds=1),
         backoff=_QUICK,
         held_back=False,
         urgent=True,

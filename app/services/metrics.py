@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess, values
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
 from prometheus_client.registry import REGISTRY
 
 from app.domain.vocabulary import OutcomeClass, Priority
@@ -53,6 +61,23 @@ _WAIT = Histogram(
 _PUT_BACK = Counter("tocsin_put_back", "Messages put back unsent, by reason", ("priority", "reason"))
 _RELEASED = Counter("tocsin_released", "Messages taken from lost workers", ("priority", "ledger"))
 _FACTS = Counter("tocsin_facts", "What gateways told, by what became of it", ("result",))
+
+# One process a lane says them for its whole machine; what a dead one said is forgotten.
+_WISHED = Gauge(
+    "tocsin_workers_wished", "Threads that a lane shall have", ("priority",), multiprocess_mode="livesum"
+)
+_NEEDED = Gauge(
+    "tocsin_workers_needed",
+    "Threads that a lane's load is worth, also beyond its bounds",
+    ("priority",),
+    multiprocess_mode="livesum",
+)
+_RUNNING = Gauge(
+    "tocsin_workers_running", "Threads that a lane has", ("priority",), multiprocess_mode="livesum"
+)
+_BUSY = Gauge(
+    "tocsin_workers_busy", "Threads of a lane that are at work", ("priority",), multiprocess_mode="livesum"
+)
 
 # Finding a label's own counter costs more than counting does, and these two are asked for each message.
 _gateway = cache(_GATEWAY.labels)
@@ -119,6 +144,18 @@ def count_late_job(job: str) -> None:
 def count_failed_job(job: str) -> None:
     """Count a run of a job that raised."""
     _FAILED_JOBS.labels(job).inc()
+
+
+def tell_staffing(priority: Priority, wished: int, needed: int, running: int, busy: int) -> None:
+    """Say how many threads this machine has for a lane, and how many it should have."""
+    for gauge, number in ((_WISHED, wished), (_NEEDED, needed), (_RUNNING, running), (_BUSY, busy)):
+        gauge.labels(priority.value).set(number)
+
+
+def forget_process(pid: int) -> None:
+    """Forget what a process that has ended said of the present; what it counted stays."""
+    if values.ValueClass is not values.MutexValue:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def exposition() -> bytes:

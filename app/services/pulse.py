@@ -32,6 +32,10 @@ class Pulse:
         """Note that something was done just now."""
         self._moved = time.monotonic()
 
+    def is_working(self, thread: threading.Thread) -> bool:
+        """Tell whether a thread is at work."""
+        return thread.ident in self._working
+
     @property
     def busy(self) -> int:
         """Tell how many threads are at work."""

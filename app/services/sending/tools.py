@@ -1,6 +1,5 @@
 """What the sending half works with, made once in each process."""
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from app.services.help_desk import HelpDesk
 from app.services.pulse import Pulse
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
+from app.services.sending.stopping import Stop
 from app.services.topic_sync import TopicSync
 from app.wake import Wake
 
@@ -54,7 +54,7 @@ class Tools:
     reply_within: timedelta = timedelta(days=7)
     help_desk: HelpDesk | None = None
     topic_sync: TopicSync | None = None
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: Stop = field(default_factory=Stop)
     pulse: Pulse = field(default_factory=Pulse)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
     positions: Mapping[Priority, Positions] = field(
