@@ -15,7 +15,7 @@ from dramatiq.middleware import TimeLimit
 
 from app.broker.redis import ListeningBroker
 from app.db.engine import make_engine
-from app.db.redis import blocking_client, broker_client, short_client
+from app.db.redis import blocking_client, broker_client, quick_client, short_client
 from app.domain.suppression import SuppressionPolicy
 from app.domain.vocabulary import Channel
 from app.errors import ConfigurationError
@@ -38,6 +38,7 @@ from app.services.messages import MessageService
 from app.services.prices import PriceService
 from app.services.senders import SenderService
 from app.services.sending.content import Contents
+from app.services.sending.stops import Bell, StopWatch
 from app.services.sending.tools import Tools
 from app.services.sequences import SequenceService
 from app.services.stats import StatsService
@@ -114,6 +115,14 @@ class App:
     def doorbell(self, longest: timedelta) -> Doorbell:
         """Give the emergencies' doorbell to somebody who listens for up to `longest` at a time."""
         return Doorbell(blocking_client(_redis_url(self.settings), longest))
+
+    @cached_property
+    def stops(self) -> StopWatch:
+        return StopWatch(self.engine, quick_client(_redis_url(self.settings)))
+
+    def bell_of_stops(self) -> Bell:
+        """Give what rings when stops change to the thread that listens for it."""
+        return Bell(blocking_client(_redis_url(self.settings), timedelta(seconds=1)))
 
     @cached_property
     def breakers(self) -> Breakers:
@@ -214,6 +223,7 @@ class App:
             breakers=self.breakers,
             tokens=self.tokens if settings.rate_limiting_enabled else None,
             ledger=Ledger(self.redis, ttl=LEDGER_KEPT),
+            stops=self.stops,
             wake=self.wake,
             transport=ThreadTransports(concurrency=settings.gateway_concurrency),
             now=_now,

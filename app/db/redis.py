@@ -15,6 +15,7 @@ from app.errors import Unavailable
 
 _CONNECT = timedelta(seconds=2)
 _SHORT = timedelta(seconds=3)
+_QUICK = timedelta(milliseconds=300)
 _BROKER = timedelta(seconds=30)
 _MARGIN = timedelta(seconds=5)
 
@@ -38,6 +39,11 @@ def short_client(url: str, database: Database = Database.LIMITS) -> redis.Redis:
     return _client(url, database, _SHORT, decode_responses=True)
 
 
+def quick_client(url: str, database: Database = Database.LIMITS) -> redis.Redis:
+    """Make a client for hints that nobody may wait for: it soon gives up."""
+    return _client(url, database, _QUICK, connect=_QUICK, decode_responses=True)
+
+
 def broker_client(url: str) -> redis.Redis:
     """Make Dramatiq's client: patient, no retries (it does its own), bytes come back."""
     return _client(url, Database.BROKER, _BROKER, decode_responses=False)
@@ -48,12 +54,19 @@ def blocking_client(url: str, longest_block: timedelta, database: Database = Dat
     return _client(url, database, longest_block + _MARGIN, decode_responses=True)
 
 
-def _client(url: str, database: Database, timeout: timedelta, *, decode_responses: bool) -> redis.Redis:
+def _client(
+    url: str,
+    database: Database,
+    timeout: timedelta,
+    *,
+    connect: timedelta = _CONNECT,
+    decode_responses: bool,
+) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         db=database.value,
         socket_timeout=timeout.total_seconds(),
-        socket_connect_timeout=_CONNECT.total_seconds(),
+        socket_connect_timeout=connect.total_seconds(),
         retry=Retry(NoBackoff(), 0),
         decode_responses=decode_responses,
         # RESP3 would only add a handshake about push messages that nobody here reads.

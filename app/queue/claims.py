@@ -47,6 +47,7 @@ def claim(
     worker: str,
     positions: Positions,
     from_beginning: bool = False,
+    without_clients: Sequence[int] = (),
 ) -> Harvest:
     """Claim up to about `lane.claim_size` due messages on these channels, fairly between callers.
 
@@ -61,6 +62,8 @@ def claim(
         {
             "priority": lane.priority,
             "channels": list(channels),
+            "stopped_clients": list(without_clients),
+            "on_clock": lane.on_clock,
             "claim": own,
             "size": lane.claim_size,
             "worker": worker,

@@ -28,6 +28,8 @@ FILL = """
 CLAIM = {
     "priority": "P3",
     "channels": ["email"],
+    "stopped_clients": [],
+    "on_clock": False,
     "claim": uuid4(),
     "size": 500,
     "worker": "test",
@@ -58,7 +60,7 @@ STATEMENTS = {
     "take_over": {"priority": "P3", "claim": uuid4(), "worker": "x", "lease": timedelta(seconds=60)},
     "still_processing": {"priority": "P3", "claim": uuid4()},
     "settle": SETTLE,
-    "lane_depth": {"priority": "P3", "channel": "email", "limit": 1000},
+    "lane_depth": {"priority": "P3", "channel": "email", "stopped_clients": [], "limit": 1000},
     "expire": {**CLAIM, "size": 500},
 }
 

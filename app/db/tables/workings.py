@@ -1,7 +1,19 @@
 """How requests, stops and jobs are kept from happening twice."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INTERVAL, JSONB
 
 from app.db.tables.base import TIME, metadata
 
@@ -23,7 +35,7 @@ controls = Table(
     "controls",
     metadata,
     Column("id", BigInteger, Identity(), primary_key=True),
-    Column("scope", Text, nullable=False),
+    Column("scope", Text),
     Column("scope_key", Text),
     Column("includes_p0", Boolean, nullable=False, server_default=text("false")),
     Column("who", Text, nullable=False),
@@ -33,7 +45,25 @@ controls = Table(
     Column("lifted_at", TIME),
     Column("lifted_by", Text),
     Column("lifted_why", Text),
+    Column("procedure", Text, nullable=False, server_default=text("'stop'")),
+    Column("state", Text),
+    Column("ramp", INTERVAL),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
     Index("controls_in_force_idx", "scope", "scope_key", postgresql_where=text("(lifted_at IS NULL)")),
+    Index(
+        "controls_working_idx",
+        "id",
+        postgresql_where=text("(state = ANY (ARRAY['running', 'undoing']))"),
+    ),
+)
+
+control_messages = Table(
+    "control_messages",
+    metadata,
+    Column("control_id", BigInteger, ForeignKey("controls.id", ondelete="CASCADE"), primary_key=True),
+    Column("priority", Text, primary_key=True),
+    Column("message_id", BigInteger, primary_key=True),
+    Column("cancelled_at", TIME, nullable=False, server_default=text("now()")),
 )
 
 job_runs = Table(

@@ -9,7 +9,8 @@
 -- One claim is opened for each gateway among the rows. The largest is the worker's own at once (state
 -- "sending", under the id for which it has opened the ledger); the others wait for whoever takes them over.
 --
--- Time for which the lane was held back since a message was due does not count against its own.
+-- Time for which we held a message back, or had it stopped, since it was due does not count against its
+-- own, but in lanes on the clock. Callers that are stopped are left out, so that nobody claims in vain.
 --
 -- LIMIT 1 and the array of ids keep the planner on one index each, whatever it believes of the counts.
 WITH flow AS (
@@ -23,6 +24,7 @@ WITH flow AS (
         %(channels_at)s::text[], %(clients_at)s::bigint[], %(times_at)s::timestamptz[], %(ids_at)s::bigint[]
     ) AS p (channel, client_id, scheduled_for, id) USING (channel, client_id)
     WHERE f.priority = %(priority)s AND f.channel = ANY (%(channels)s::text[])
+      AND f.client_id <> ALL (%(stopped_clients)s::bigint[])
 ),
 share AS MATERIALIZED (
     SELECT flow.*, greatest(%(size)s / count(*) OVER (), 1) AS quota
@@ -68,8 +70,9 @@ claim AS (
 UPDATE message_queue AS m
 SET status = 'processing', locked_by = claim.uuid, locked_at = now(), tries = m.tries + 1,
     expires_at = m.expires_at + CASE
-        WHEN EXISTS (SELECT FROM lane_holds AS h WHERE h.priority = %(priority)s)
-        THEN held_time(m.priority, m.channel, m.scheduled_for, now()) ELSE interval '0' END,
+        WHEN NOT %(on_clock)s AND m.scheduled_for < (SELECT waited_until(%(priority)s))
+        THEN waited_time(m.priority, m.channel, m.client_id, m.scheduled_for, now())
+        ELSE interval '0' END,
     updated_at = now()
 FROM claim
 WHERE m.priority = %(priority)s

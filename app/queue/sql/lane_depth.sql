@@ -1,4 +1,5 @@
 -- Counts the due messages of one lane, on one channel or (null) on all, but never further than `limit`.
+-- Those of callers that are stopped do not count.
 --
 -- Flow by flow, so that messages for later, however many there are, are not walked over.
 SELECT count(*) AS depth
@@ -15,5 +16,6 @@ FROM (
         LIMIT %(limit)s
     ) AS due
     WHERE f.priority = %(priority)s AND (%(channel)s::text IS NULL OR f.channel = %(channel)s)
+      AND f.client_id <> ALL (%(stopped_clients)s::bigint[])
     LIMIT %(limit)s
 ) AS counted

@@ -9,12 +9,14 @@ from uuid import UUID
 from app.domain.decisions import Decision, Event, Standing, put_back
 from app.domain.lanes import Lane
 from app.domain.routing import Chain, Needs, lot, needed
+from app.domain.stops import NOTHING_STOPPED, StopScope
 from app.domain.vocabulary import Channel, EventType, MessageType, Priority
 from app.errors import Unavailable
 from app.limits.breaker import Admission, Change
 from app.queue.rows import Claimed
 from app.services.catalog import needs_of
 from app.services.sending.tools import Tools
+from app.services.sending.withholding import delayed, parked
 
 NO_GATEWAY_WAIT = timedelta(seconds=60)
 SHORTEST_WAIT = timedelta(seconds=1)
@@ -98,6 +100,8 @@ class _Assigning:
         self._result = Assignment()
         self._retry_at: dict[str, datetime] = {}
         self._ways: dict[Needs, Chain] = {}
+        self._stops = tools.stops.of_lane(lane.priority)
+        self._growth = self._stops.growth((StopScope.GATEWAY,)).get(StopScope.GATEWAY, {})
         # Messages that go to another gateway than the one they were given to, by their own lot.
         self._settled: set[int] = set()
         # Those that do so because it is slow, or because the order was changed since.
@@ -120,6 +124,10 @@ class _Assigning:
         waiting: dict[str, list[tuple[Claimed, list[str]]]] = {}
         for message in messages:
             choices = self._choices(message)
+            if self._stops is not NOTHING_STOPPED:
+                choices = self._without_stopped(message, choices)
+            if message.id in self._result.refused:
+                continue
             if choices:
                 waiting.setdefault(choices[0], []).append((message, choices))
             else:
@@ -146,6 +154,23 @@ class _Assigning:
             self._rerouted.add(message.id)
             meant = None
         return _choices(message, chain, meant)
+
+    def _without_stopped(self, message: Claimed, choices: list[str]) -> list[str]:
+        """Leave out gateways that are stopped; where no other is left, the message waits for its first."""
+        stopped = self._stops.keys.get(StopScope.GATEWAY, {})
+        left = [
+            name
+            for name in choices
+            if name not in stopped and self._tools.chance() < self._growth.get(name, 1.0)
+        ]
+        if choices and not left:
+            stop = stopped.get(choices[0])
+            self._result.refused[message.id] = (
+                parked(self._tools, self._lane, message, stop, self._now)
+                if stop
+                else delayed(self._tools, self._lane, self._stops, message, self._now)
+            )
+        return left
 
     @staticmethod
     def _is_own(ways: Chain, meant: str, first: str) -> bool:

@@ -75,6 +75,10 @@ class Contents:
         shared = self._of_batch(message).options
         return {**shared, **message.options} if message.options else shared
 
+    def template(self, message: Claimed) -> str | None:
+        """Name the template that a message is made of, its own or its batch's."""
+        return message.template or self._of_batch(message).template
+
     def envelope(self, message: Claimed) -> Envelope | Outcome:
         """Render a message; where that cannot be done, say so as the outcome it comes to."""
         sender = self.sender(message)

@@ -13,7 +13,7 @@ from app.errors import ClaimClosed, Unavailable
 from app.queue import claims
 from app.queue.claims import Claim, Harvest
 from app.services.sending.book import Book, open_book
-from app.services.sending.gate import open_channels
+from app.services.sending.gate import left_out_clients, open_channels
 from app.services.sending.run import ClaimRun
 from app.services.sending.tools import Tools
 
@@ -67,7 +67,7 @@ class _Stint:
         ends_at = time.monotonic() + STINT
         try:
             while not self._tools.stopping.is_set():
-                if not self._batch(sweep=sweep):
+                if not self._batch(sweep=sweep) and not self._rested():
                     break
                 sweep = False
                 if time.monotonic() > ends_at:
@@ -82,6 +82,11 @@ class _Stint:
             if self._book:
                 self._book.forget()
         return self._claimed
+
+    def _rested(self) -> bool:
+        """Wait until what grows again after a stop may be claimed; False where nothing waits for that."""
+        seconds = self._tools.pace.left(self._tools.stops.of_lane(self._lane.priority))
+        return seconds is not None and not self._tools.stopping.wait(seconds)
 
     def _batch(self, *, sweep: bool) -> bool:
         """Claim and send once; tells whether there may be more."""
@@ -109,12 +114,13 @@ class _Stint:
         with unavailable_when_down(), self._tools.once.connect() as conn:
             return claims.claim(
                 conn,
-                self._lane,
+                self._tools.pace.smaller(self._lane, self._tools.stops.of_lane(self._lane.priority)),
                 self._book.claim,
                 channels=channels,
                 worker=self._tools.worker,
                 positions=self._tools.positions[self._lane.priority],
                 from_beginning=from_beginning,
+                without_clients=left_out_clients(self._tools, self._lane.priority),
             )
 
     def _send(self, claim: Claim) -> None:
@@ -124,5 +130,9 @@ class _Stint:
 
 
 def _send(tools: Tools, lane: Lane, claim: Claim, book: Book) -> None:
-    with tools.pulse.working():
-        ClaimRun(tools, tools.transport(), lane, claim, book).run()
+    began = time.monotonic()
+    try:
+        with tools.pulse.working():
+            ClaimRun(tools, tools.transport(), lane, claim, book).run()
+    finally:
+        tools.pace.worked(claim.messages, time.monotonic() - began)

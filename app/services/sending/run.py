@@ -4,7 +4,7 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from app.db.engine import unavailable_when_down
 from app.domain.decisions import Decision, decide, put_back
 from app.domain.lanes import Lane
 from app.domain.outcomes import Outcome
+from app.domain.stops import NOTHING_STOPPED, LaneStops
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 from app.errors import ClaimClosed, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpResponse, Request, outcome_of_failure
@@ -30,6 +31,7 @@ from app.services.sending.ending import Ending
 from app.services.sending.reports import Reports
 from app.services.sending.requests import Queue, Requests, Work
 from app.services.sending.tools import Tools
+from app.services.sending.withholding import withheld
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +67,7 @@ class ClaimRun:
         self._allowance = Allowance()
         self._ending = Ending(tools, lane, claim)
         self._checked_at = 0.0
+        self._heeded: LaneStops = NOTHING_STOPPED
         self._began = time.monotonic()
         self._leased_until = time.monotonic() + lane.lease.total_seconds()
 
@@ -98,12 +101,26 @@ class ClaimRun:
         """Queue what may go now, decide about the rest."""
         now, asked_at = self._tools.now(), time.monotonic()
         self._queue.extend((message.gateway or "", message) for message in messages)
+        messages = self._heed(messages, now)
         with unavailable_when_down(), self._tools.once.connect() as conn:
             refused = checks.refused(conn, self._lane, messages, self._tools.contents, now)
         self._checked_at = asked_at
         self._queue.clear()
         self._decide(messages, refused)
         self._assign([message for message in messages if message.id not in refused])
+
+    def _heed(self, messages: Sequence[Claimed], now: datetime) -> Sequence[Claimed]:
+        """Decide about what is stopped; return the others. Raises Unavailable where nobody knows."""
+        self._heeded = self._tools.stops.of_lane(self._lane.priority)
+        if self._heeded is NOTHING_STOPPED:
+            return messages
+        stopped = withheld(self._tools, self._lane, self._heeded, messages, now)
+        metrics.count_put_back(self._lane.priority, "stopped", len(stopped))
+        self._decide(messages, stopped)
+        rest = [message for message in messages if message.id not in stopped]
+        self._queue.clear()
+        self._queue.extend((message.gateway or "", message) for message in rest)
+        return rest
 
     def _assign(self, messages: Sequence[Claimed]) -> None:
         try:
@@ -135,6 +152,12 @@ class ClaimRun:
             return []
         built = self._requests.take(free, self._tools.now())
         started = set(self._start(built))
+        if not self._is_heeded():
+            # What was marked and has not left is known not to have: it is back before anybody reads the mark.
+            late = [message for (_, messages, _), _ in built for message in messages if message.id in started]
+            give_back(self._tools, self._allowance, late)
+            self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
+            return []
         self._observe_waits(built)
         return [
             (work, request) for work, request in built if all(message.id in started for message in work[1])
@@ -147,7 +170,7 @@ class ClaimRun:
         if time.monotonic() - self._began > LONGEST_RUN:
             self._put_back_queue(timedelta(0), "the claim took too long", why="slow")
             return False
-        if time.monotonic() - self._checked_at > CHECK_HOLDS:
+        if time.monotonic() - self._checked_at > CHECK_HOLDS or not self._is_heeded():
             remaining = [message for _, message in self._queue]
             self._queue.clear()
             give_back(self._tools, self._allowance, remaining)
@@ -155,6 +178,13 @@ class ClaimRun:
         if self._leased_until - time.monotonic() < self._tools.gateway_timeout.total_seconds():
             self._renew()
         return bool(self._queue)
+
+    def _is_heeded(self) -> bool:
+        """Tell whether nothing was stopped or resumed since the messages were sorted out."""
+        try:
+            return self._tools.stops.of_lane(self._lane.priority) == self._heeded
+        except Unavailable:
+            return False
 
     def _renew(self) -> None:
         asked_at = time.monotonic()

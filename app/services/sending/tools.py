@@ -20,6 +20,8 @@ from app.services.help_desk import HelpDesk
 from app.services.pulse import Pulse
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
+from app.services.sending.pace import Pace
+from app.services.sending.stops import StopWatch
 from app.services.sending.stopping import Stop
 from app.services.topic_sync import TopicSync
 from app.wake import Wake
@@ -43,6 +45,7 @@ class Tools:
     breakers: Breakers
     tokens: Tokens | None
     ledger: Ledger
+    stops: StopWatch
     wake: Wake
     transport: Callable[[], Transport]
     now: Callable[[], datetime]
@@ -56,6 +59,7 @@ class Tools:
     topic_sync: TopicSync | None = None
     stopping: Stop = field(default_factory=Stop)
     pulse: Pulse = field(default_factory=Pulse)
+    pace: Pace = field(default_factory=Pace)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
     positions: Mapping[Priority, Positions] = field(
         default_factory=lambda: {priority: Positions() for priority in Priority}

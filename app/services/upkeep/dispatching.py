@@ -38,7 +38,8 @@ def dispatch(tools: Tools) -> str:
 def depth(tools: Tools, priority: Priority, *, limit: int) -> int:
     """Count the lane's due messages, up to `limit`. Raises Unavailable."""
     with unavailable_when_down(), tools.once.connect() as conn:
-        row = run(conn, PACKAGE, "lane_depth", {"priority": priority, "channel": None, "limit": limit}).one()
+        parameters = {"priority": priority, "channel": None, "stopped_clients": [], "limit": limit}
+        row = run(conn, PACKAGE, "lane_depth", parameters).one()
     return int(row.depth)
 
 

@@ -11,7 +11,7 @@ DUE = "message_queue_p1_channel_client_id_scheduled_for_id_idx"
 FROM_BEGINNING = {"channels_at": [], "clients_at": [], "times_at": [], "ids_at": []}
 
 STATEMENTS = {
-    "lane_depth": ({"priority": "P1", "channel": None, "limit": 1001}, {DUE}),
+    "lane_depth": ({"priority": "P1", "channel": None, "stopped_clients": [], "limit": 1001}, {DUE}),
     "expire": (
         {"priority": "P1", "size": 20_000, **FROM_BEGINNING},
         {DUE, "message_queue_p1_pkey"},
