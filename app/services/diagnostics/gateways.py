@@ -1,0 +1,160 @@
+"""Whether there is a healthy way out for each channel."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from functools import partial
+
+import sqlalchemy as sa
+
+from app.db.tables import channel_health
+from app.domain.routing import Route
+from app.domain.vocabulary import BreakerState, Channel
+from app.limits.breaker import Standing
+from app.services.diagnostics.checking import Check, Scene
+from app.services.diagnostics.findings import Finding, Severity
+
+SUBJECT = "gateways"
+
+LATEST_CHECK = timedelta(minutes=15)
+# What one vendor's door at our web process is called, where several of its gateways share it.
+DOORS = {"twilio_whatsapp": "twilio", "twilio_voice": "twilio", "fcm": "firebase", "apns": "firebase"}
+
+_finding = partial(Finding, subject=SUBJECT)
+
+
+def configured(scene: Scene) -> Iterator[Finding]:
+    """Look whether each channel in use has a way out, and another behind it."""
+    routes = _by_channel(scene)
+    for channel in Channel:
+        if not scene.settings.is_enabled(channel):
+            continue
+        usable = [route for route in routes[channel] if route.enabled]
+        if routes[channel] and not usable:
+            yield _finding(
+                code="channel_without_gateway",
+                target=channel.value,
+                priority=Severity.CRITICAL,
+                meaning=f"Every gateway for {channel.value} is disabled: its messages wait, then expire.",
+                advice="Enable one, or configure another.",
+            )
+        elif len(usable) == 1:
+            yield _finding(
+                code="no_failover",
+                target=channel.value,
+                priority=Severity.LOW,
+                meaning=f"{usable[0].gateway} is the only gateway for {channel.value}: when it fails, "
+                "nothing is left.",
+                advice="Configure a second gateway for the channel.",
+            )
+    if not any(routes.values()):
+        yield _finding(
+            code="no_gateway",
+            priority=Severity.CRITICAL,
+            meaning="No gateway is configured at all.",
+            advice="Set the credentials of at least one; `tocsin settings` lists them.",
+        )
+
+
+def breakers(scene: Scene) -> Iterator[Finding]:
+    """Look which gateways are taken out of use by their breaker."""
+    routes = _by_channel(scene)
+    pairs = [(route.channel, route.gateway) for some in routes.values() for route in some]
+    standings = scene.breakers.states(pairs) if pairs else {}
+    for channel, some in routes.items():
+        states = {route.gateway: standings[channel, route.gateway] for route in some if route.enabled}
+        yield from _of_channel(channel, states)
+
+
+def _of_channel(channel: Channel, states: Mapping[str, Standing]) -> Iterator[Finding]:
+    ill = {name: each for name, each in states.items() if each.state is not BreakerState.CLOSED}
+    for gateway, standing in ill.items():
+        if standing.state is BreakerState.OPEN:
+            priority = Severity.CRITICAL if len(ill) == len(states) else Severity.HIGH
+        else:
+            priority = Severity.LOW
+        yield _finding(
+            code="breaker_open" if standing.state is BreakerState.OPEN else "breaker_half_open",
+            target=f"{channel.value}:{gateway}",
+            priority=priority,
+            meaning=f"{gateway} is taken out of use for {channel.value}: "
+            f"{standing.reason or 'it failed too often'}.",
+            advice="See the vendor's status page and the reason; reset the breaker once it is mended.",
+            automatic="Others take its messages; probes find out when it is well, and it comes back by "
+            "itself.",
+            evidence={
+                "state": standing.state.value,
+                "since": standing.since.isoformat() if standing.since else None,
+                "retry_at": standing.retry_at.isoformat() if standing.retry_at else None,
+            },
+        )
+
+
+def health(scene: Scene) -> Iterator[Finding]:
+    """Look whether health is kept up to date, and who was taken out by hand."""
+    names = {(route.channel.value, route.gateway) for some in _by_channel(scene).values() for route in some}
+    with scene.database() as conn:
+        rows = conn.execute(sa.select(channel_health)).all()
+    for row in rows:
+        if (row.channel, row.gateway) not in names:
+            continue
+        target = f"{row.channel}:{row.gateway}"
+        if (
+            row.last_check_at is not None
+            and scene.now() - row.last_check_at > LATEST_CHECK
+            and not row.is_healthy
+        ):
+            yield _finding(
+                code="health_outdated",
+                target=target,
+                priority=Severity.MEDIUM,
+                meaning=f"{row.gateway} counts as ill, and was not looked at since "
+                f"{row.last_check_at:%H:%M} UTC.",
+                advice="See whether the scheduler runs.",
+                evidence={"last_check_at": row.last_check_at.isoformat()},
+            )
+        if row.disabled_by or row.drained_by:
+            yield _finding(
+                code="gateway_disabled" if row.disabled_by else "gateway_drained",
+                target=target,
+                priority=Severity.LOW,
+                meaning=f"{row.gateway} was taken out of use by {row.disabled_by or row.drained_by}: "
+                f"{row.disabled_why or row.drained_why or 'no reason given'}.",
+                advice="Put it back when the reason is gone.",
+            )
+
+
+def doors(scene: Scene) -> Iterator[Finding]:
+    """Look whether each gateway can tell us what became of its messages."""
+    for name in sorted(scene.gateways):
+        if DOORS.get(name, name) not in scene.webhooks:
+            yield _finding(
+                code="webhook_not_provable",
+                target=name,
+                priority=Severity.MEDIUM,
+                meaning=f"Webhooks of {name} cannot be proven with what is set, so none is taken: "
+                "deliveries, "
+                "bounces and opt-outs stay unknown.",
+                advice="Set the secrets of its webhooks; `tocsin settings` lists them.",
+            )
+    if scene.gateways and not scene.settings.public_base_url:
+        yield _finding(
+            code="no_public_url",
+            priority=Severity.MEDIUM,
+            meaning="PUBLIC_BASE_URL is not set: gateways are not told where to report, and links lead "
+            "nowhere.",
+            advice="Set it to the address under which the world reaches the web process.",
+        )
+
+
+def _by_channel(scene: Scene) -> dict[Channel, list[Route]]:
+    found: dict[Channel, list[Route]] = defaultdict(list)
+    for route in scene.catalog.routes():
+        found[route.channel].append(route)
+    return found
+
+
+CHECKS = tuple(
+    Check(name=f"gateways_{check.__name__}", subject=SUBJECT, run=check)
+    for check in (configured, breakers, health, doors)
+)

@@ -1,0 +1,105 @@
+"""Whether somebody leads, and jobs run in time and well."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+import sqlalchemy as sa
+
+from app.db.tables import job_leader, job_runs
+from app.services.diagnostics.checking import Check, Scene
+from app.services.diagnostics.findings import Finding, Severity
+
+SUBJECT = "scheduler"
+
+# A lease takes five seconds, and a standby is there within one more.
+VACANT_FOR = timedelta(seconds=10)
+LOOKED_BACK = timedelta(minutes=15)
+FAILURES_BACK = timedelta(hours=1)
+LATE = timedelta(seconds=5)
+ENDLESS = timedelta(minutes=15)
+
+_C = job_runs.c
+_finding = partial(Finding, subject=SUBJECT)
+
+
+def leader(scene: Scene) -> Iterator[Finding]:
+    """Look whether a scheduler leads."""
+    with scene.database() as conn:
+        query = sa.select(sa.func.max(job_leader.c.lease_until), sa.func.clock_timestamp())
+        until, now = conn.execute(query).one()
+    if until is None or now - until > VACANT_FOR:
+        yield _finding(
+            code="no_scheduler",
+            priority=Severity.CRITICAL,
+            meaning="No scheduler leads: retries, expiry, release of lost claims and counts stand still.",
+            advice="Start `tocsin scheduler`; a second one on another machine takes over within seconds.",
+            evidence={"vacant_seconds": round((now - until).total_seconds()) if until else None},
+        )
+
+
+def ticks(scene: Scene) -> Iterator[Finding]:
+    """Look for jobs that began late, failed, or never ended."""
+    now = sa.func.clock_timestamp()
+    began = (_C.started_at - _C.slot).label("late")
+    # A seldom job's slot is caught up with by whoever newly leads: only what ticks often can be late.
+    late = sa.select(_C.job, sa.func.count().label("times"), sa.func.max(began).label("worst")).where(
+        _C.slot > now - LOOKED_BACK, _C.started_at - _C.slot > LATE, _C.job.in_(_frequent())
+    )
+    failed = sa.select(_C.job, sa.func.count().label("times")).where(
+        _C.started_at > now - FAILURES_BACK, _C.result == "failed"
+    )
+    endless = sa.select(_C.job, sa.func.min(_C.started_at).label("since")).where(
+        _C.finished_at.is_(None), _C.started_at.between(now - timedelta(days=1), now - ENDLESS)
+    )
+    with scene.database() as conn:
+        were_late = conn.execute(late.group_by(_C.job)).all()
+        have_failed = conn.execute(failed.group_by(_C.job)).all()
+        run_on = conn.execute(endless.group_by(_C.job)).all()
+    for row in were_late:
+        yield _finding(
+            code="job_late",
+            target=row.job,
+            priority=Severity.MEDIUM,
+            meaning=f"The job `{row.job}` began late {row.times} times in {_words(LOOKED_BACK)}, by up to "
+            f"{row.worst.total_seconds():.0f} s.",
+            advice="Give the scheduler's machine more processor, or see what its threads wait for.",
+            automatic="A tick that was missed is made up for by the next.",
+            evidence={"times": row.times, "worst_seconds": round(row.worst.total_seconds(), 1)},
+        )
+    for row in have_failed:
+        yield _finding(
+            code="job_failed",
+            target=row.job,
+            priority=Severity.HIGH,
+            meaning=f"The job `{row.job}` failed {row.times} times in {_words(FAILURES_BACK)}.",
+            advice="See the scheduler's log for its reason.",
+            automatic="The next slot tries again.",
+            evidence={"times": row.times},
+        )
+    for row in run_on:
+        yield _finding(
+            code="job_endless",
+            target=row.job,
+            priority=Severity.MEDIUM,
+            meaning=f"The job `{row.job}` began at {row.since:%H:%M} UTC and has not ended.",
+            advice="Where the scheduler was restarted since, nothing; else see what it waits for.",
+            automatic="The next slot runs it again.",
+            evidence={"since": row.since.isoformat()},
+        )
+
+
+def _frequent() -> sa.Select[tuple[str]]:
+    """Select the jobs that ran several times within the time that is looked at."""
+    recent = _C.slot > sa.func.clock_timestamp() - LOOKED_BACK
+    return sa.select(_C.job).where(recent).group_by(_C.job).having(sa.func.count() > 2)  # noqa: PLR2004 - Several.
+
+
+def _words(length: timedelta) -> str:
+    minutes = length // timedelta(minutes=1)
+    return f"{minutes} minutes"
+
+
+CHECKS = tuple(
+    Check(name=f"scheduler_{check.__name__}", subject=SUBJECT, run=check) for check in (leader, ticks)
+)
