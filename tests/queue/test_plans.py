@@ -61,6 +61,7 @@ STATEMENTS = {
     "still_processing": {"priority": "P3", "claim": uuid4()},
     "settle": SETTLE,
     "lane_depth": {"priority": "P3", "channel": "email", "stopped_clients": [], "limit": 1000},
+    "lane_load": {"priority": "P3", "limit": 1000},
     "expire": {**CLAIM, "size": 500},
 }
 

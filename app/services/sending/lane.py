@@ -73,14 +73,14 @@ class _Stint:
                 if time.monotonic() > ends_at:
                     self._tools.wake.lane(self._lane.priority)
                     break
-            else:
-                # What was put back shall not wait until the dispatcher finds it.
-                self._tools.wake.lane(self._lane.priority)
         except Unavailable as exc:
             log.warning("lane rests", lane=self._lane.priority.value, error=str(exc))
         finally:
             if self._book:
                 self._book.forget()
+        if self._claimed and self._tools.stopping.is_set():
+            # What was put back shall not wait until the dispatcher finds it.
+            self._tools.wake.lane(self._lane.priority)
         return self._claimed
 
     def _rested(self) -> bool:
