@@ -143,7 +143,12 @@ class App:
 
     @cached_property
     def templates(self) -> TemplateService:
-        return TemplateService(self.engine, self.catalog)
+        return TemplateService(
+            self.engine,
+            self.catalog,
+            second_person=self.settings.template_second_person,
+            most_segments=self.settings.max_sms_segments,
+        )
 
     @cached_property
     def suppressions(self) -> SuppressionService:

@@ -254,6 +254,9 @@ class Settings(BaseSettings):
     phone_region: str | None = Field(
         None, pattern=r"^[A-Z]{2}$", description="Country of numbers written without +"
     )
+    template_second_person: bool = Field(
+        False, description="Whether whoever saved a version of a template may not activate it"
+    )
     max_sms_segments: int = Field(10, ge=1, le=255, description="Segments that one SMS may take")
     max_attachments_bytes: int = Field(
         10 * 1024 * 1024, ge=1, le=40 * 1024 * 1024, description="All attachments of an email together"

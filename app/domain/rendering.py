@@ -4,7 +4,7 @@ Callers see this module alone; the engine is behind `app.domain.sandbox` and can
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ LONGEST_SOURCE = 1024 * 1024
 LONGEST_SUBJECT = 998
 LONGEST_HTML = 1024 * 1024
 LONGEST_TEXT = 512 * 1024
+LONGEST_OWN = 4096
 
 _PLAIN = frozenset({str, int, float, bool, list, dict})
 # C0, DEL, C1 and the two separators that some mail programs take for line ends.
@@ -27,11 +28,15 @@ _TAG = re.compile(r"\{[{%#]")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """A message's rendered parts; None where the template has no such part."""
+    """A message's rendered parts; None where the template has no such part.
+
+    `own` are options of the message's own channel, as a push's picture.
+    """
 
     subject: str | None
     html: str | None
     text: str | None
+    own: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +73,7 @@ class Compiled:
     _subject: _Part | None
     _html: _Part | None
     _text: _Part | None
+    _own: Mapping[str, Any]
     _absent: Mapping[str, Any] = field(repr=False)
 
     def render(self, data: Mapping[str, object]) -> Content:
@@ -83,6 +89,7 @@ class Compiled:
             subject=_rendered(self._subject, values, found),
             html=_rendered(self._html, values, found),
             text=_rendered(self._text, values, found),
+            own=_rendered_own(self._own, values, found) if self._own else None,
         )
         if found:
             raise Invalid(found)
@@ -99,12 +106,18 @@ class Compiled:
 
 
 def compile_parts(
-    subject: str | None, html: str | None, text: str | None, *, variables: Sequence[Variable] = ()
+    subject: str | None,
+    html: str | None,
+    text: str | None,
+    *,
+    variables: Sequence[Variable] = (),
+    own: Mapping[str, Any] | None = None,
 ) -> Compiled:
     """Compile what a template consists of; a part that is None stays None in what is rendered.
 
-    Raises Invalid with all faults: fields `subject`, `body_html` and `body_text` with line and reason,
-    and `variables.<name>` for declarations that cannot be.
+    Texts in `own`, options of the template's channel, are templates as well. Raises Invalid with all
+    faults: fields `subject`, `body_html`, `body_text` and `parts.<name>` with line and reason, and
+    `variables.<name>` for declarations that cannot be.
     """
     found = declaration_faults(variables)
     parts = [
@@ -112,11 +125,16 @@ def compile_parts(
         _compiled(html, "body_html", LONGEST_HTML, found),
         _compiled(text, "body_text", LONGEST_TEXT, found),
     ]
+    all_own = {name: _compiled_own(value, f"parts.{name}", found) for name, value in (own or {}).items()}
     if found:
         raise Invalid(found)
-    names = frozenset[str]().union(*(part.names for part in parts if part))
     return Compiled(
-        names=names, _subject=parts[0], _html=parts[1], _text=parts[2], _absent=_absent(variables)
+        names=frozenset[str]().union(*(part.names for part in [*parts, *_leaves(all_own)] if part)),
+        _subject=parts[0],
+        _html=parts[1],
+        _text=parts[2],
+        _own=all_own,
+        _absent=_absent(variables),
     )
 
 
@@ -140,6 +158,37 @@ def _compiled(source: str | None, field: str, longest: int, found: list[Fault]) 
     except Invalid as exc:
         found.extend(exc.faults)
         return None
+
+
+def _compiled_own(value: Any, field: str, found: list[Fault]) -> Any:
+    """Compile the texts of an option, however deep they are."""
+    match value:
+        case str():
+            return _compiled(value, field, LONGEST_OWN, found)
+        case dict():
+            return {name: _compiled_own(each, f"{field}.{name}", found) for name, each in value.items()}
+        case list():
+            return [_compiled_own(each, field, found) for each in value]
+    return value
+
+
+def _leaves(compiled: Any) -> Iterator[_Part]:
+    if isinstance(compiled, _Part):
+        yield compiled
+    elif isinstance(compiled, dict | list):
+        for each in compiled.values() if isinstance(compiled, dict) else compiled:
+            yield from _leaves(each)
+
+
+def _rendered_own(compiled: Any, values: dict[str, Any], found: list[Fault]) -> Any:
+    match compiled:
+        case _Part():
+            return _rendered(compiled, values, found)
+        case dict():
+            return {name: _rendered_own(each, values, found) for name, each in compiled.items()}
+        case list():
+            return [_rendered_own(each, values, found) for each in compiled]
+    return compiled
 
 
 def _part(source: str, field: str, longest: int) -> _Part:

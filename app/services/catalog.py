@@ -11,18 +11,22 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
 from app.db.tables import message_template_versions, message_templates
 from app.domain.countries import country_of
+from app.domain.locales import fallbacks
 from app.domain.prices import PriceTable
 from app.domain.rendering import Compiled, Variable, compile_parts
 from app.domain.routing import POOLS, Chain, Needs, Route, by_chance, chain, fits
+from app.domain.templates.building import Kind
+from app.domain.templates.parts import fixed
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
+from app.services.limit_table import IspBook, LimitTable, read_limits
 from app.services.reference_rows import (
     IllSender,
     LimitRow,
@@ -45,13 +49,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """One version of a template, compiled."""
+    """One version of a template, compiled. `fixed` are options of its channel that no data changes."""
 
     slug: str
     channel: Channel
     locale: str | None
     version: int
     variables: tuple[Variable, ...]
+    fixed: Mapping[str, Any]
     compiled: Compiled
 
 
@@ -78,6 +83,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._renewing: set[str] = set()
         self._compiled = lru_cache(maxsize=512)(self._compile)
+        self._isps = IspBook()
 
     def routes(self) -> tuple[Route, ...]:
         """List the ways out: configured gateways, as the table `gateways` orders and weighs them."""
@@ -127,15 +133,19 @@ class Catalog:
         The exact locale wins, then its language alone, then the template without a locale.
         """
         found = self._keep("templates", self._load_active)
-        for wanted in _fallbacks(locale):
+        for wanted in fallbacks(locale):
             active = found.get((slug, channel, wanted))
             if active is not None:
                 return self._compiled(slug, channel, wanted, version or active)
         raise NotFound(f"there is no template {slug!r} for {channel}")
 
-    def limits(self) -> tuple[LimitRow, ...]:
-        """List the active rows of rate_limits."""
+    def limits(self) -> LimitTable:
+        """Give the active rows of rate_limits."""
         return self._keep("limits", partial(self._read_rows, read_limits))
+
+    def isps(self) -> IspBook:
+        """Give what is known of who runs domains' mail; it never looks anything up."""
+        return self._keep("isps", partial(self._read_rows, self._isps.read_on))
 
     def forget(self) -> None:
         """Drop the copies, so that the next question reads what is true now."""
@@ -182,7 +192,7 @@ class Catalog:
     def _load_active(self) -> dict[tuple[str, str, str | None], int]:
         table = message_templates
         query = sa.select(table.c.slug, table.c.channel, table.c.locale, table.c.active_version).where(
-            table.c.is_active, table.c.active_version.is_not(None)
+            table.c.kind == Kind.TEMPLATE, table.c.is_active, table.c.active_version.is_not(None)
         )
         with self._engine.connect() as conn:
             return {(row.slug, row.channel, row.locale): row.active_version for row in conn.execute(query)}
@@ -193,6 +203,7 @@ class Catalog:
             sa.select(body)
             .join(head, head.c.id == body.c.template_id)
             .where(
+                head.c.kind == Kind.TEMPLATE,
                 head.c.slug == slug,
                 head.c.channel == channel,
                 head.c.locale.is_not_distinct_from(locale),
@@ -210,7 +221,14 @@ class Catalog:
             locale=locale,
             version=version,
             variables=variables,
-            compiled=compile_parts(row.subject, row.body_html, row.body_text, variables=variables),
+            fixed=fixed(row.parts),
+            compiled=compile_parts(
+                row.subject,
+                row.body_html if row.compiled_html is None else row.compiled_html,
+                row.body_text if row.compiled_text is None else row.compiled_text,
+                variables=variables,
+                own=row.parts,
+            ),
         )
 
 
@@ -231,9 +249,3 @@ def needs_of(
         capabilities=frozenset(capabilities),
         country=country,
     )
-
-
-def _fallbacks(locale: str | None) -> list[str | None]:
-    if locale is None:
-        return [None]
-    return list(dict.fromkeys([locale, locale.split("-")[0], None]))

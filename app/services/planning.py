@@ -72,7 +72,7 @@ def plan(
     found = [*head_faults(head, now, wordless=speaks_for_itself(head)), *channel_faults(head, settings)]
     template = _template(head, catalog, found)
     sender = _sender(head, catalog, found)
-    options = _options(head, sender)
+    options = _options(head, sender, template)
     needs = needs_of(
         head.channel,
         head.message_type,
@@ -199,7 +199,7 @@ def _pinned(catalog: Catalog, needs: Needs, gateway: str, found: list[Fault]) ->
     return named or catalog.chain(needs)
 
 
-def _options(head: Head, sender: Sender | None) -> dict[str, Any]:
+def _options(head: Head, sender: Sender | None, template: Template | None) -> dict[str, Any]:
     given = {
         "sender": sender.slug if sender else None,
         "reply_to": head.reply_to,
@@ -207,7 +207,7 @@ def _options(head: Head, sender: Sender | None) -> dict[str, Any]:
         "attachments": [_kept(file) for file in head.attachments],
         "metadata": dict(head.metadata),
         "platform": head.platform,
-        head.channel.value: own_options(head),
+        head.channel.value: {**(template.fixed if template else {}), **own_options(head)},
     }
     return {name: value for name, value in given.items() if value}
 

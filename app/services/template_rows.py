@@ -1,6 +1,7 @@
-"""Templates as rows: one head a template, one row for each saved version."""
+"""Templates, layouts and partials as rows: one head each, one row for each saved version."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,29 +10,34 @@ from sqlalchemy.dialects import postgresql
 
 from app.db.tables import message_template_versions, message_templates
 from app.domain.rendering import Variable
-from app.domain.vocabulary import Channel
+from app.domain.templates.building import Built, Kind, Markup, TakenIn, Written
+from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound
 
 _HEADS, _VERSIONS = message_templates.c, message_template_versions.c
 
 
 class Name(NamedTuple):
-    """What names a template."""
+    """What names a template, a layout or a partial."""
 
     slug: str
     channel: Channel
     locale: str | None
+    kind: Kind = Kind.TEMPLATE
 
     def __str__(self) -> str:
         """Spell it for logs: template:email/welcome/de."""
-        return "/".join(filter(None, (f"template:{self.channel}", self.slug, self.locale)))
+        return "/".join(filter(None, (f"{self.kind}:{self.channel}", self.slug, self.locale)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateDraft:
-    """What a version of a template says.
+    """What a version of a template says, as its author writes it.
 
     Where `variables` is None, they are derived from the parts: each one used is required, of any type.
+    `parts` are options of the channel, as a push's picture. `message_type` is what the template is for;
+    None leaves that as it is. `foreign` tells that the HTML comes from elsewhere and is to be cleaned.
+    `note` says what is new.
     """
 
     name: str
@@ -39,32 +45,82 @@ class TemplateDraft:
     subject: str | None = None
     body_html: str | None = None
     body_text: str | None = None
+    markup: Markup = Markup.HTML
+    layout: str | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict)
     variables: tuple[Variable, ...] | None = None
+    message_type: MessageType | None = None
+    foreign: bool = False
+    note: str | None = None
+
+    @property
+    def written(self) -> Written:
+        """Give it as it is built."""
+        return Written(
+            subject=self.subject,
+            html=self.body_html,
+            text=self.body_text,
+            markup=self.markup,
+            layout=self.layout,
+            parts=self.parts,
+            variables=self.variables,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VersionView:
-    """One saved version, which never changes."""
+    """One saved version, which never changes.
+
+    `body_html` and `body_text` are what its author wrote, `compiled_html` and `compiled_text` what
+    messages are rendered from: with the layout and the partials of `taken_in`, styles in the elements,
+    and a text made of the HTML where none was written.
+    """
 
     version: int
     subject: str | None
     body_html: str | None
     body_text: str | None
+    markup: Markup
+    layout: str | None
+    parts: dict[str, Any]
     variables: tuple[Variable, ...]
+    taken_in: tuple[TakenIn, ...]
+    compiled_html: str | None
+    compiled_text: str | None
+    note: str | None
     created_by: str
     created_at: datetime
     is_active: bool
 
+    @property
+    def written(self) -> Written:
+        """Give it as it is built."""
+        return Written(
+            subject=self.subject,
+            html=self.body_html,
+            text=self.body_text,
+            markup=self.markup,
+            layout=self.layout,
+            parts=self.parts,
+            variables=self.variables,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateView:
-    """A template with its active version, which is None before the first activation."""
+    """A template, layout or partial with its active version, which is None before the first activation.
 
+    `second_person` tells that whoever saved a version may not activate it.
+    """
+
+    kind: Kind
     slug: str
     channel: Channel
     locale: str | None
     name: str
     description: str
+    message_type: MessageType | None
+    second_person: bool
     is_active: bool
     active_version: int | None
     latest_version: int
@@ -73,73 +129,89 @@ class TemplateView:
     updated_at: datetime
 
 
-def head_of(conn: sa.Connection, name: Name) -> sa.Row[Any]:
-    """Read a template's head; raises NotFound."""
-    row = conn.execute(sa.select(message_templates).where(_is(name))).one_or_none()
+def head_of(conn: sa.Connection, name: Name, *, lock: bool = False) -> sa.Row[Any]:
+    """Read a head, and hold it for a change where asked to; raises NotFound."""
+    query = sa.select(message_templates).where(_is(name))
+    row = conn.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise NotFound(f"there is no template {name.slug!r} for {name.channel} in this locale")
+        raise NotFound(f"there is no {name.kind} {name.slug!r} for {name.channel} in this locale")
     return row
 
 
-def head_for_writing(conn: sa.Connection, name: Name, draft: TemplateDraft) -> int:
-    """Make or change a template's head and lock it, so that versions are numbered one by one."""
-    statement = (
-        postgresql.insert(message_templates)
-        .values(
-            slug=name.slug,
-            channel=name.channel,
-            locale=name.locale,
-            name=draft.name,
-            description=draft.description,
-        )
-        .on_conflict_do_update(
-            constraint="message_templates_slug_key",
-            set_={"name": draft.name, "description": draft.description, "updated_at": sa.func.now()},
-        )
-        .returning(_HEADS.id)
+def head_for_writing(conn: sa.Connection, name: Name, draft: TemplateDraft) -> sa.Row[Any]:
+    """Make or change a head and lock it, so that versions are numbered one by one."""
+    insert = postgresql.insert(message_templates).values(
+        kind=name.kind.value,
+        slug=name.slug,
+        channel=name.channel,
+        locale=name.locale,
+        name=draft.name,
+        description=draft.description,
+        message_type=draft.message_type,
     )
-    return int(conn.execute(statement).scalar_one())
+    statement = insert.on_conflict_do_update(
+        constraint="message_templates_slug_key",
+        set_={
+            "name": draft.name,
+            "description": draft.description,
+            "message_type": sa.func.coalesce(insert.excluded.message_type, _HEADS.message_type),
+            "updated_at": sa.func.now(),
+        },
+    ).returning(message_templates)
+    return conn.execute(statement).one()
 
 
 def add_version(
-    conn: sa.Connection, head: int, draft: TemplateDraft, variables: tuple[Variable, ...], author: str
+    conn: sa.Connection, head: int, written: Written, built: Built, *, author: str, note: str | None
 ) -> int:
-    """Save the next version of a locked template; gives its number."""
+    """Save the next version of a locked head; gives its number."""
+    return _added(
+        conn,
+        head,
+        subject=written.subject,
+        body_html=written.html,
+        body_text=written.text,
+        markup=written.markup.value,
+        layout=written.layout,
+        parts=dict(written.parts),
+        variables=[asdict(variable) for variable in built.variables],
+        taken_in=[asdict(each) for each in built.taken_in],
+        compiled_html=None if built.html == written.html else built.html,
+        compiled_text=None if built.text == written.text else built.text,
+        note=note,
+        created_by=author,
+    )
+
+
+def copy_version(conn: sa.Connection, head: int, version: int, *, author: str, note: str | None) -> int:
+    """Save an old version again as the next one, exactly as it was; gives its number."""
+    copied = (
+        "subject", "body_html", "body_text", "markup", "layout", "parts", "variables", "taken_in",
+        "compiled_html", "compiled_text",
+    )  # fmt: skip
+    query = sa.select(*(_VERSIONS[name] for name in copied)).where(
+        _VERSIONS.template_id == head, _VERSIONS.version == version
+    )
+    row = conn.execute(query).one()
+    return _added(conn, head, **row._mapping, note=note, created_by=author)  # noqa: SLF001 - Its public name.
+
+
+def _added(conn: sa.Connection, head: int, **values: Any) -> int:
     latest = sa.select(sa.func.coalesce(sa.func.max(_VERSIONS.version), 0)).where(
         _VERSIONS.template_id == head
     )
     statement = (
         sa.insert(message_template_versions)
-        .values(
-            template_id=head,
-            version=latest.scalar_subquery() + 1,
-            subject=draft.subject,
-            body_html=draft.body_html,
-            body_text=draft.body_text,
-            variables=[asdict(variable) for variable in variables],
-            created_by=author,
-        )
+        .values(template_id=head, version=latest.scalar_subquery() + 1, **values)
         .returning(_VERSIONS.version)
     )
     return int(conn.execute(statement).scalar_one())
 
 
-def activate(conn: sa.Connection, head: int, version: int) -> None:
-    """Let new messages use this version."""
-    conn.execute(
-        sa.update(message_templates)
-        .where(_HEADS.id == head)
-        .values(active_version=version, is_active=True, updated_at=sa.func.now())
-    )
-
-
-def retire(conn: sa.Connection, head: int) -> None:
-    """Let no new message use the template."""
-    conn.execute(
-        sa.update(message_templates)
-        .where(_HEADS.id == head)
-        .values(is_active=False, updated_at=sa.func.now())
-    )
+def change(conn: sa.Connection, head: int, **values: Any) -> None:
+    """Change a head."""
+    statement = sa.update(message_templates).where(_HEADS.id == head)
+    conn.execute(statement.values(**values, updated_at=sa.func.now()))
 
 
 def version_of(conn: sa.Connection, head: sa.Row[Any], version: int) -> VersionView:
@@ -149,8 +221,14 @@ def version_of(conn: sa.Connection, head: sa.Row[Any], version: int) -> VersionV
     )
     row = conn.execute(query).one_or_none()
     if row is None:
-        raise NotFound(f"template {head.slug!r} has no version {version}")
+        raise NotFound(f"{head.kind} {head.slug!r} has no version {version}")
     return version_view(row, head.active_version)
+
+
+def latest(conn: sa.Connection, head: int) -> int:
+    """Give the number of the newest version."""
+    query = sa.select(sa.func.max(_VERSIONS.version)).where(_VERSIONS.template_id == head)
+    return int(conn.execute(query).scalar_one())
 
 
 def versions_of(conn: sa.Connection, head: sa.Row[Any], before: int | None, limit: int) -> list[VersionView]:
@@ -162,24 +240,53 @@ def versions_of(conn: sa.Connection, head: sa.Row[Any], before: int | None, limi
     return [version_view(row, head.active_version) for row in rows]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadFilter:
+    """What heads are listed by; `search` is looked for in slugs and names."""
+
+    kind: Kind = Kind.TEMPLATE
+    channel: Channel | None = None
+    slug: str | None = None
+    search: str | None = None
+
+
 def heads(
-    conn: sa.Connection, channel: Channel | None, after: tuple[str, str, str] | None, limit: int
+    conn: sa.Connection, wanted: HeadFilter, after: tuple[str, str, str] | None, limit: int
 ) -> list[TemplateView]:
-    """Read templates by slug, channel and locale, those after a position, without their bodies."""
+    """Read heads by slug, channel and locale, those after a position, without their bodies."""
     position = (_HEADS.slug, _HEADS.channel, sa.func.coalesce(_HEADS.locale, ""))
-    query = sa.select(message_templates, _latest()).order_by(*position).limit(limit)
-    if channel is not None:
-        query = query.where(_HEADS.channel == channel)
+    query = sa.select(message_templates, _latest()).where(*_conditions(wanted)).order_by(*position)
     if after is not None:
         query = query.where(sa.tuple_(*position) > sa.tuple_(*after))
-    return [template_view(row, None) for row in conn.execute(query)]
+    return [template_view(row, None) for row in conn.execute(query.limit(limit))]
+
+
+def dependents(conn: sa.Connection, name: Name, limit: int) -> list[Name]:
+    """List the templates whose active version takes a layout or a partial in."""
+    part = [{"kind": name.kind.value, "slug": name.slug}]
+    query = (
+        sa.select(message_templates)
+        .join(
+            message_template_versions,
+            sa.and_(_VERSIONS.template_id == _HEADS.id, _VERSIONS.version == _HEADS.active_version),
+        )
+        .where(
+            _HEADS.kind == Kind.TEMPLATE,
+            _HEADS.channel == name.channel,
+            _HEADS.is_active,
+            _VERSIONS.taken_in.contains(part),
+        )
+        .order_by(_HEADS.slug, _HEADS.locale)
+        .limit(limit)
+    )
+    return [Name(row.slug, Channel(row.channel), row.locale) for row in conn.execute(query)]
 
 
 def full_view(conn: sa.Connection, name: Name) -> TemplateView:
-    """Read a template with its active version; raises NotFound."""
+    """Read a head with its active version; raises NotFound."""
     row = conn.execute(sa.select(message_templates, _latest()).where(_is(name))).one_or_none()
     if row is None:
-        raise NotFound(f"there is no template {name.slug!r} for {name.channel} in this locale")
+        raise NotFound(f"there is no {name.kind} {name.slug!r} for {name.channel} in this locale")
     active = None if row.active_version is None else version_of(conn, row, row.active_version)
     return template_view(row, active)
 
@@ -187,11 +294,14 @@ def full_view(conn: sa.Connection, name: Name) -> TemplateView:
 def template_view(row: sa.Row[Any], active: VersionView | None) -> TemplateView:
     """Show a head."""
     return TemplateView(
+        kind=Kind(row.kind),
         slug=row.slug,
         channel=Channel(row.channel),
         locale=row.locale,
         name=row.name,
         description=row.description,
+        message_type=MessageType(row.message_type) if row.message_type else None,
+        second_person=row.second_person,
         is_active=row.is_active,
         active_version=row.active_version,
         latest_version=row.latest_version,
@@ -208,19 +318,47 @@ def version_view(row: sa.Row[Any], active_version: int | None) -> VersionView:
         subject=row.subject,
         body_html=row.body_html,
         body_text=row.body_text,
+        markup=Markup(row.markup),
+        layout=row.layout,
+        parts=row.parts,
         variables=tuple(Variable(**variable) for variable in row.variables),
+        taken_in=tuple(taken_in(each) for each in row.taken_in),
+        compiled_html=row.body_html if row.compiled_html is None else row.compiled_html,
+        compiled_text=row.body_text if row.compiled_text is None else row.compiled_text,
+        note=row.note,
         created_by=row.created_by,
         created_at=row.created_at,
         is_active=row.version == active_version,
     )
 
 
+def taken_in(kept: Mapping[str, Any]) -> TakenIn:
+    """Read what a version keeps of a layout or a partial that it took in."""
+    return TakenIn(**{**kept, "kind": Kind(kept["kind"])})
+
+
 def _is(name: Name) -> sa.ColumnElement[bool]:
     return sa.and_(
+        _HEADS.kind == name.kind,
         _HEADS.slug == name.slug,
         _HEADS.channel == name.channel,
         _HEADS.locale.is_not_distinct_from(name.locale),
     )
+
+
+def _conditions(wanted: HeadFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = [_HEADS.kind == wanted.kind]
+    if wanted.channel is not None:
+        conditions.append(_HEADS.channel == wanted.channel)
+    if wanted.slug is not None:
+        conditions.append(_HEADS.slug == wanted.slug)
+    if wanted.search:
+        words = sa.or_(
+            _HEADS.slug.icontains(wanted.search, autoescape=True),
+            _HEADS.name.icontains(wanted.search, autoescape=True),
+        )
+        conditions.append(words)
+    return conditions
 
 
 def _latest() -> sa.Label[int]:

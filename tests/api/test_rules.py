@@ -45,7 +45,8 @@ def test_a_template_that_does_not_compile_is_422_by_part(api):
 def test_a_preview_fills_the_parts_in(api):
     path = api.post("/v1/templates", WELCOME).headers["Location"]
     preview = api.post(f"{path}/preview", {"data": {"name": "Ada"}})
-    assert preview.json == {"subject": "Hello Ada", "html": None, "text": "Good to have you, Ada."}
+    said = {part: preview.json[part] for part in ("subject", "html", "text")}
+    assert said == {"subject": "Hello Ada", "html": None, "text": "Good to have you, Ada."}
 
 
 def test_a_draft_can_be_previewed_without_saving_it(api):

@@ -31,8 +31,16 @@ message_templates = Table(
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", TIME, nullable=False, server_default=text("now()")),
     Column("updated_at", TIME, nullable=False, server_default=text("now()")),
+    Column("kind", Text, nullable=False, server_default=text("'template'")),
+    Column("message_type", Text),
+    Column("second_person", Boolean, nullable=False, server_default=text("false")),
     UniqueConstraint(
-        "slug", "channel", "locale", name="message_templates_slug_key", postgresql_nulls_not_distinct=True
+        "slug",
+        "channel",
+        "locale",
+        "kind",
+        name="message_templates_slug_key",
+        postgresql_nulls_not_distinct=True,
     ),
 )
 
@@ -50,6 +58,11 @@ message_template_versions = Table(
     Column("variables", JSONB, nullable=False, server_default=text("'[]'")),
     Column("created_by", Text, nullable=False),
     Column("created_at", TIME, nullable=False, server_default=text("now()")),
+    Column("markup", Text, nullable=False, server_default=text("'html'")),
+    Column("taken_in", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("compiled_html", Text),
+    Column("compiled_text", Text),
+    Column("note", Text),
     UniqueConstraint("template_id", "version", name="message_template_versions_version_key"),
 )
 
@@ -165,5 +178,12 @@ rate_limits = Table(
     Column("day_reset_at", TIME),
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("notes", Text, nullable=False, server_default=text("''")),
+    Column("warmup_first", Integer),
+    Column("warmup_growth", Text),
+    Column("warmup_started_at", TIME),
+    Column("last_exceeded_at", TIME),
+    Column("last_exceeded_window", Text),
+    Column("exceeded_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", TIME, nullable=False, server_default=text("now()")),
     UniqueConstraint("limit_type", "limit_key", name="rate_limits_limit_key_key"),
 )

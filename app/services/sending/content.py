@@ -99,6 +99,9 @@ class Contents:
 
     def _envelope(self, message: Claimed, sender: Sender | None, content: Content) -> Envelope:
         options = self.options(message)
+        if content.own:
+            own = {**content.own, **(options.get(message.channel) or {})}
+            options = {**options, message.channel: own}
         return Envelope(
             tag=Tag(uuid=message.uuid, priority=Priority(message.priority), attempt=message.tries),
             channel=Channel(message.channel),
@@ -142,14 +145,14 @@ class Contents:
         )
         content = template.compiled.render({**shared.data, **(message.content_data or {})})
         subject = message.subject or shared.subject or content.subject
-        self._require_room(message, subject, content.text)
-        return Content(subject=subject, html=content.html, text=content.text)
+        self._require_room(message, subject, content)
+        return Content(subject=subject, html=content.html, text=content.text, own=content.own)
 
-    def _require_room(self, message: Claimed, subject: str | None, text: str | None) -> None:
+    def _require_room(self, message: Claimed, subject: str | None, content: Content) -> None:
         """Raise Invalid where a template came to more than its channel takes."""
         channel = Channel(message.channel)
-        own = self.options(message).get(channel.value) or {}
-        words = excess(channel, subject, text, own, most_segments=self._most_segments)
+        own = {**(content.own or {}), **(self.options(message).get(channel.value) or {})}
+        words = excess(channel, subject, content.text, own, most_segments=self._most_segments)
         if words:
             raise Invalid.of("body_text", words)
 
