@@ -28,6 +28,7 @@ from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
 from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
+from app.services.console_key import console_key
 from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
 from app.services.gateways import GatewaysService
@@ -36,11 +37,14 @@ from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.messages import MessageService
 from app.services.prices import PriceService
+from app.services.second_factor import SecondFactor
 from app.services.senders import SenderService
 from app.services.sending.content import Contents
 from app.services.sending.stops import Bell, StopWatch
 from app.services.sending.tools import Tools
 from app.services.sequences import SequenceService
+from app.services.sessions import Limits, Sessions
+from app.services.signing_in import SignIn
 from app.services.stats import StatsService
 from app.services.suppressions import SuppressionService
 from app.services.templates import TemplateService
@@ -136,6 +140,23 @@ class App:
     @cached_property
     def authenticator(self) -> Authenticator:
         return Authenticator(self.engine)
+
+    @cached_property
+    def console_key(self) -> str:
+        return console_key(self.engine, self.settings)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        idle = timedelta(hours=self.settings.session_idle_hours)
+        return Sessions(self.engine, Limits(idle=idle, whole=timedelta(hours=self.settings.session_hours)))
+
+    @cached_property
+    def second_factor(self) -> SecondFactor:
+        return SecondFactor(self.engine, self.console_key)
+
+    @cached_property
+    def sign_in(self) -> SignIn:
+        return SignIn(self.engine, self.second_factor)
 
     @cached_property
     def messages(self) -> MessageService:

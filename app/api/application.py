@@ -90,15 +90,16 @@ def check(settings: Settings) -> None:
 
 def for_this_process(settings: Settings) -> Flask:
     """Make the application with all that it needs, in the process that is to serve it."""
-    return create_app(_app(settings, "web"))
+    return create_app(app_of(settings, "web"))
 
 
 def for_webhooks(settings: Settings) -> Flask:
     """Make the application of a process for webhooks alone, in that process."""
-    return create_app(_app(settings, "webhooks"), WEBHOOKS)
+    return create_app(app_of(settings, "webhooks"), WEBHOOKS)
 
 
-def _app(settings: Settings, kind: str) -> App:
+def app_of(settings: Settings, kind: str) -> App:
+    """Make the services of a process that serves HTTP, with a connection for each of its threads."""
     logs.configure(settings)
     # A thread never waits for a connection, whatever the others do.
     connections = max(settings.database_pool, threads(settings))

@@ -21,6 +21,7 @@ class Share(StrEnum):
     UPLOADS = "uploads"
     WEBHOOKS = "webhooks"
     EXPORTS = "exports"
+    CONSOLE = "console"
 
 
 @dataclass(frozen=True, slots=True)

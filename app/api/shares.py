@@ -12,7 +12,12 @@ from app.settings import Settings
 def limits(settings: Settings) -> dict[Share, int]:
     """Tell the size of each share. Their threads come on top of those that single messages have."""
     quarter = max(2, settings.web_threads // 4)
-    return {Share.UPLOADS: quarter, Share.WEBHOOKS: settings.web_threads, Share.EXPORTS: quarter}
+    return {
+        Share.UPLOADS: quarter,
+        Share.WEBHOOKS: settings.web_threads,
+        Share.EXPORTS: quarter,
+        Share.CONSOLE: settings.web_threads // 2,
+    }
 
 
 def threads(settings: Settings) -> int:

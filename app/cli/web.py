@@ -10,6 +10,7 @@ import click
 from app import settings as config
 from app.api.server import serve
 from app.api.shares import threads
+from app.cli.lazy import load
 from app.embedded.ports import check_free
 from app.errors import ConfigurationError
 from app.settings import Settings
@@ -22,7 +23,7 @@ BEHIND = 5
 def web() -> None:
     """Run the web process until it is told to stop."""
     settings = config.load()
-    _serve(settings, settings.port, "PORT", "for_this_process")
+    _serve(settings, settings.port, "PORT", "admin.application:for_this_process")
 
 
 @click.command()
@@ -36,7 +37,7 @@ def webhooks() -> None:
         raise ConfigurationError("Set WEBHOOK_PORT: without it the web process takes the webhooks itself.")
     with suppress(PermissionError):
         os.nice(BEHIND)
-    _serve(settings, settings.webhook_port, "WEBHOOK_PORT", "for_webhooks")
+    _serve(settings, settings.webhook_port, "WEBHOOK_PORT", "app.api.application:for_webhooks")
 
 
 def _serve(settings: Settings, port: int, setting: str, make: str) -> None:
@@ -44,8 +45,7 @@ def _serve(settings: Settings, port: int, setting: str, make: str) -> None:
     if settings.prometheus_multiproc_dir is not None:
         settings.prometheus_multiproc_dir.mkdir(parents=True, exist_ok=True)
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(settings.prometheus_multiproc_dir)
-    # Only now and by name, since prometheus_client looks at the environment when it is imported.
-    application = import_module("app.api.application")
-    # Here a fault becomes one clear line; in the serving process it would be a traceback.
-    application.check(settings)
-    serve(partial(getattr(application, make), settings), settings.host, port, threads=threads(settings))
+    # Only now and by name, since prometheus_client looks at the environment when it is imported; the console
+    # stands above this layer, too. Here a fault becomes one clear line; in the serving process, a traceback.
+    import_module("app.api.application").check(settings)
+    serve(partial(load(make), settings), settings.host, port, threads=threads(settings))

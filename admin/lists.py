@@ -1,0 +1,100 @@
+"""Pages that list: filters by indexed columns, keyset pages, rows to select and act on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from flask import request
+
+from admin.page import Page, expose
+from app.errors import Invalid
+
+PAGE = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filter:
+    """One field above a list. `kind` is an input's type; with `choices` (value, label) it is a select."""
+
+    name: str
+    label: str
+    choices: Sequence[tuple[str, str]] = ()
+    kind: str = "search"
+    hint: str = ""
+    wide: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """One page of what was found: the rows, where the next page begins, and how many there are in words.
+
+    `total` is a bounded count ("312", "10,000+"), or empty where nobody counted.
+    """
+
+    rows: Sequence[Any]
+    after: str | None = None
+    total: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Empty:
+    """What a list says that has nothing to show, and what to do next (a link, where there is one)."""
+
+    says: str
+    todo: str = ""
+    link: str = ""
+
+
+class ListPage(Page):
+    """A list. A page says its `template` (it extends console/list.html), its filters, and how to find rows.
+
+    No page counts its rows or skips over some: `find` reads one page behind a position.
+    """
+
+    template: ClassVar[str]
+    filters: ClassVar[Sequence[Filter]] = ()
+    empty: ClassVar[Empty] = Empty(says="Nothing here yet.")
+    empty_filtered: ClassVar[Empty] = Empty(
+        says="Nothing fits these filters.", todo="Take one away, or look at a longer time."
+    )
+    # Names of the actions that may be done to many rows at once.
+    bulk: ClassVar[Sequence[str]] = ()
+
+    def find(self, wanted: Mapping[str, str], after: str | None, limit: int) -> Found:
+        """Find one page; `wanted` holds the filters that are filled in. Raises Invalid by a filter's name."""
+        raise NotImplementedError
+
+    def choices(self, each: Filter) -> Sequence[tuple[str, str]]:
+        """Give what a select offers; a page whose choices come from data overrides it."""
+        return each.choices
+
+    @expose("/")
+    def index(self) -> str:
+        """Show one page of the list."""
+        wanted = {each.name: value for each in self.filters if (value := _given(each.name))}
+        faults: dict[str, str] = {}
+        try:
+            found = self.find(wanted, request.args.get("after") or None, PAGE)
+        except Invalid as exc:
+            faults = {fault.field: fault.message for fault in exc.faults}
+            found = Found(rows=())
+        return self.show(
+            self.template,
+            found=found,
+            wanted=wanted,
+            faults=faults,
+            filters=[(each, self.choices(each)) for each in self.filters],
+            nothing=self.empty_filtered if wanted else self.empty,
+            following=self._page(wanted, found.after) if found.after else "",
+            first=self._page(wanted, None) if request.args.get("after") else "",
+            bulk=[self.actions[name] for name in self.bulk if self.may(name)],
+        )
+
+    def _page(self, wanted: Mapping[str, str], after: str | None) -> str:
+        query = urlencode({**wanted, **({"after": after} if after else {})})
+        return f"{request.path}?{query}" if query else request.path
+
+
+def _given(name: str) -> str:
+    return request.args.get(name, "").strip()

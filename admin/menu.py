@@ -1,0 +1,28 @@
+"""Which pages there are, and how the menu groups them. A new page is one line here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from admin.account import AccountPage
+from admin.page import Page
+from admin.pages.home import HomePage
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some pages under one heading; without one, they stand above all others."""
+
+    heading: str
+    pages: Sequence[type[Page]]
+
+
+GROUPS = (
+    Group("", (HomePage,)),
+    Group("Traffic", ()),
+    Group("Recipients", ()),
+    Group("Delivery", ()),
+    Group("People", ()),
+)
+
+# Not in the menu.
+FURTHER: Sequence[type[Page]] = (AccountPage,)

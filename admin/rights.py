@@ -1,0 +1,60 @@
+"""Who may do what in the console: one table, asked before every view and every action.
+
+A page's views are named "page.view", its actions "page.action". What is not in the table nobody may do, and
+a test walks over every endpoint and action to find those that were forgotten.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """As in the table `roles`."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    EDITOR = "editor"
+    ADMIN = "admin"
+
+
+EVERYONE = frozenset(Role)
+OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
+EDITORS = frozenset({Role.EDITOR, Role.ADMIN})
+ADMINS = frozenset({Role.ADMIN})
+
+# These are reached without being signed in.
+PUBLIC = frozenset(
+    {
+        "static",
+        "bootstrap",
+        "signing_in.form",
+        "signing_in.password",
+        "signing_in.code_form",
+        "signing_in.code",
+        "signing_in.oidc_start",
+        "signing_in.oidc_return",
+    }
+)
+
+# Reached also by somebody who has to change a password before anything else.
+BEFORE_ALL_ELSE = frozenset({"account.password_form", "account.password", "account.sign_out"})
+
+RIGHTS: Mapping[str, frozenset[Role]] = {
+    "home.index": EVERYONE,
+    "home.live": EVERYONE,
+    "account.index": EVERYONE,
+    "account.theme": EVERYONE,
+    "account.password_form": EVERYONE,
+    "account.password": EVERYONE,
+    "account.sign_out": EVERYONE,
+    "account.second_factor": EVERYONE,
+    "account.second_factor_on": EVERYONE,
+    "account.second_factor_off": EVERYONE,
+    "account.end_session": EVERYONE,
+    "account.end_others": EVERYONE,
+}
+
+
+def may(role: str, right: str) -> bool:
+    """Tell whether somebody with that role may do what is named so."""
+    return role in RIGHTS.get(right, frozenset())

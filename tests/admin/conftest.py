@@ -1,0 +1,110 @@
+"""A console with people of every role, without a server: what browsers add is in tests/admin/browser."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from admin.application import create_console
+from app import settings as config
+from app.bootstrap import App, build
+from app.db.tables import users
+from app.services.audit import Who
+from app.services.users import create_user
+
+PASSWORD = "correct horse battery"
+ROLES = ("viewer", "operator", "editor", "admin")
+TESTS = Who(actor="tests")
+
+_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    """The hash of everybody's password: one costs as much as ten tests."""
+    from argon2 import PasswordHasher
+
+    return PasswordHasher().hash(PASSWORD)
+
+
+@dataclass
+class Browser:
+    """A browser without scripts: keeps cookies, and takes forms' tokens from the page it is on."""
+
+    client: FlaskClient
+    token: str = ""
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self._noted(self.client.get(path, **options))
+
+    def post(self, path: str, fields: dict[str, Any] | None = None, **options: Any) -> TestResponse:
+        data = {"csrf_token": self.token, **(fields or {})}
+        return self._noted(self.client.post(path, data=data, **options))
+
+    def sign_in(self, email: str, password: str = PASSWORD, **options: Any) -> TestResponse:
+        self.get("/admin/sign-in")
+        return self.post("/admin/sign-in", {"email": email, "password": password}, **options)
+
+    def _noted(self, response: TestResponse) -> TestResponse:
+        if found := _TOKEN.search(response.get_data(as_text=True)):
+            self.token = found[1]
+        return response
+
+
+@pytest.fixture
+def settings(database_url, redis_url) -> config.Settings:
+    return config.load(
+        _env_file=None,
+        database_url=database_url,
+        redis_url=redis_url,
+        postal_url="http://127.0.0.1:9",
+        postal_api_key="secret",
+    )
+
+
+@pytest.fixture
+def app(settings, password_hash) -> Iterator[App]:
+    app = build(settings, "test")
+    with app.engine.begin() as conn:
+        rows = [
+            {"email": f"{role}@example.com", "role": role, "password_hash": password_hash} for role in ROLES
+        ]
+        conn.execute(sa.insert(users), rows)
+    yield app
+    app.engine.dispose()
+    app.redis.close()
+    app.broker.client.close()
+
+
+@pytest.fixture
+def console(app) -> Flask:
+    return create_console(app)
+
+
+@pytest.fixture
+def stranger(console) -> Browser:
+    """Somebody who is not signed in."""
+    return Browser(console.test_client())
+
+
+@pytest.fixture
+def as_role(console, app):
+    """Gives a browser that is signed in with a role."""
+
+    def sign_in(role: str) -> Browser:
+        browser = Browser(console.test_client())
+        assert browser.sign_in(f"{role}@example.com").status_code == 302
+        browser.get("/admin/account/")
+        return browser
+
+    return sign_in
+
+
+def make_user(app: App, email: str, **options: Any) -> int:
+    return create_user(app.engine, TESTS, email, **{"role": "viewer", "password": PASSWORD, **options}).id
