@@ -33,6 +33,9 @@ from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
 from app.services.gateways import GatewaysService
 from app.services.help_desk import HelpDesk
+from app.services.diagnostics.checking import Scene
+from app.services.diagnostics.names import Dns
+from app.services.diagnostics.service import DiagnosticsService
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.messages import MessageService
@@ -52,7 +55,7 @@ from app.services.topic_sync import TopicSync
 from app.services.topics import TopicService
 from app.services.trial_messages import TrialMessages
 from app.services.webhooks import WebhookService
-from app.settings import Settings
+from app.settings import PROJECT, Settings
 from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
 
 # Longer than a claim can live and an outage last together.
@@ -223,6 +226,27 @@ class App:
         return TopicSync(self.engine, Topics.configured(self.settings), self.transports, _now)
 
     @cached_property
+    @cached_property
+    def scene(self) -> Scene:
+        return Scene(
+            settings=self.settings,
+            engine=self.engine,
+            redis=self.redis,
+            catalog=self.catalog,
+            breakers=self.breakers,
+            tokens=self.tokens if self.settings.rate_limiting_enabled else None,
+            gateways=self.gateways,
+            webhooks=frozenset(self.webhook_vendors),
+            resolver=Dns(),
+            transport=self.transports,
+            now=_now,
+            directory=self.settings.data_dir or PROJECT,
+        )
+
+    @cached_property
+    def diagnostics(self) -> DiagnosticsService:
+        return DiagnosticsService(self.engine, self.scene)
+
     def transports(self) -> ThreadTransports:
         """Transports for the few requests that are no messages."""
         return ThreadTransports(concurrency=2)

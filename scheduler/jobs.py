@@ -8,7 +8,10 @@ from itertools import groupby
 
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
+from app.services.beats import forget_the_gone
 from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_deltas
+from app.services.deliveries import count_deliveries, forget_deliveries
+from app.services.diagnostics.service import DiagnosticsService
 from app.services.sending.gate import note_holds
 from app.services.sending.tools import Tools
 from app.services.upkeep import incoming
@@ -123,3 +126,25 @@ def _fold_counts(tools: Tools) -> int:
 
 def _discard_uploads(tools: Tools) -> int:
     return discard_abandoned_uploads(tools.engine)
+def watching_jobs(diagnostics: DiagnosticsService) -> tuple[Job, ...]:
+    """List the jobs by which the system looks at itself."""
+
+    def look(_tools: Tools, *, deep: bool) -> str:
+        run = diagnostics.run(deep=deep)
+        return f"{len(run.findings)} findings, worst {run.worst}" if run.findings else "nothing found"
+
+    return (
+        Job(name="diagnose", every=10 * _MINUTE, offset=2 * _MINUTE, run=partial(look, deep=False)),
+        Job(name="diagnose outside", every=60 * _MINUTE, offset=7 * _MINUTE, run=partial(look, deep=True)),
+        Job(name="forget diagnostics", every=_DAY, run=lambda _: diagnostics.forget()),
+        Job(name="count deliveries", every=_MINUTE, run=count_deliveries),
+        Job(name="forget deliveries", every=_DAY, run=forget_deliveries),
+        Job(name="forget processes", every=60 * _MINUTE, run=_forget_processes),
+    )
+
+
+def _forget_processes(tools: Tools) -> int:
+    with tools.once.connect() as conn:
+        return forget_the_gone(conn)
+
+

@@ -10,7 +10,7 @@ from app import logs, settings
 from app.bootstrap import build
 from app.services.beats import Heart
 from scheduler.clock import CONNECTIONS, Clock
-from scheduler.jobs import jobs_of
+from scheduler.jobs import jobs_of, watching_jobs
 from scheduler.leadership import Leadership
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,9 @@ def scheduler() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
     app = build(configured, "scheduler", connections=CONNECTIONS)
     holder = f"{app.tools.worker}:{uuid4().hex[:8]}"
-    clock = Clock(app.tools, jobs_of(configured), Leadership(app.engine, holder))
+    clock = Clock(
+        app.tools, (*jobs_of(configured), *watching_jobs(app.diagnostics)), Leadership(app.engine, holder)
+    )
     clock.start()
     heart = Heart(app.engine, app.tools.pulse, app.tools.now, kind="scheduler")
     heart.start()

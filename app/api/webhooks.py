@@ -1,5 +1,8 @@
 """/webhooks/…: what gateways tell. They have no key; each proves itself in its own way."""
 
+from contextlib import suppress
+from datetime import UTC, datetime
+
 from flask import Response
 
 from app.api import bodies, problems
@@ -8,9 +11,10 @@ from app.api.calls import Call
 from app.api.models.answers import Alive
 from app.api.operations import Reply, Resource, Share, Upload
 from app.bootstrap import App
-from app.errors import Forged, ProofMissing, ProofUnavailable
+from app.errors import Forged, ProofMissing, ProofUnavailable, Unavailable
 from app.gateways.base import WebhookRequest
 from app.services.metrics import count_webhook
+from app.services.rejects import note_reject
 
 resource = Resource("webhooks", "What gateways tell us. Each request is proven by its raw bytes.")
 
@@ -68,7 +72,10 @@ def _received(app: App, call: Call, gateway: str, body: bytes) -> Response:
         wanted = app.webhooks.receive(gateway, request, request_id=call.request_id)
     except Forged as exc:
         # Of a gateway that is known, so that not anybody's words become labels.
-        count_webhook(gateway, "unproven" if isinstance(exc, ProofUnavailable | ProofMissing) else "forged")
+        reason = "unproven" if isinstance(exc, ProofUnavailable | ProofMissing) else "forged"
+        count_webhook(gateway, reason)
+        with suppress(Unavailable):
+            note_reject(app.redis, gateway, reason, datetime.now(UTC))
         raise
     count_webhook(gateway, "accepted")
     if wanted is not None:

@@ -16,6 +16,8 @@ COMMANDS = {
     "bulk": ("app.cli.bulk:bulk", "Send one message to many recipients out of a file."),
     "status": ("app.cli.status:status", "Show a message and its history, or a batch."),
     "queue": ("app.cli.queue:queue", "Show how much waits in each lane, and how long already."),
+    "dead-letters": ("app.cli.dead_letters:dead_letters", "List and replay what was not sent."),
+    "diagnose": ("app.cli.diagnose:diagnose", "Say what is wrong now, and what to do about it."),
     "templates": ("app.cli.templates:templates", "List, show and save templates."),
     "suppressions": ("app.cli.suppressions:suppressions", "List, add and release suppressions."),
     "keys": ("app.cli.keys:keys", "Make, list and revoke API keys."),
