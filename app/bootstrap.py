@@ -226,7 +226,6 @@ class App:
         return TopicSync(self.engine, Topics.configured(self.settings), self.transports, _now)
 
     @cached_property
-    @cached_property
     def scene(self) -> Scene:
         return Scene(
             settings=self.settings,
@@ -247,6 +246,7 @@ class App:
     def diagnostics(self) -> DiagnosticsService:
         return DiagnosticsService(self.engine, self.scene)
 
+    @cached_property
     def transports(self) -> ThreadTransports:
         """Transports for the few requests that are no messages."""
         return ThreadTransports(concurrency=2)
