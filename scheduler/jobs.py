@@ -22,6 +22,7 @@ from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
 from app.services.upkeep.counting import save_counts
 from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
 from app.services.upkeep.expiring import Expiry
+from app.services.upkeep.gateways import forget_health, shift_weights, write_health
 from app.services.upkeep.holding import review_held
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
@@ -76,6 +77,8 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="note holds", every=10 * _SECOND, run=note_holds),
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
+        Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),
+        Job(name="gateway health", every=_MINUTE, run=write_health),
     ]
 
 
@@ -114,6 +117,7 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
         Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
         Job(name="rate counters", every=5 * _MINUTE, run=save_counts),
         Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
+        Job(name="forget health", every=_DAY, offset=timedelta(hours=4), run=forget_health),
         Job(name="event partitions", every=_DAY, run=ensure_partitions),
         Job(name="forget sequences", every=_DAY, offset=timedelta(hours=4), run=forget),
         Job(name="clean up", every=_DAY, offset=timedelta(hours=4), run=clean),

@@ -8,7 +8,9 @@ from typing import Any
 import redis
 
 from app.db.redis import translated
+from app.domain.vitals import Vitals
 from app.domain.vocabulary import BreakerState, Channel
+from app.limits import vitals as rings
 from app.limits.scripts import Clock, milliseconds, script
 
 _BUCKET = timedelta(seconds=5)
@@ -139,14 +141,33 @@ class Breakers:
         )
 
     def record(
-        self, channel: Channel, gateway: str, *, good: int, faults: int, probes: int = 0, scope: str = ""
+        self,
+        channel: Channel,
+        gateway: str,
+        *,
+        good: int,
+        faults: int,
+        probes: int = 0,
+        scope: str = "",
+        vitals: Vitals | None = None,
     ) -> Change | None:
-        """Count results. `probes` as in the admission; those that were never sent count in it, too."""
+        """Count results. `probes` as in the admission; those that were never sent count in it, too.
+
+        `vitals` are what is counted beside, for people; they change nothing about the breaker.
+        """
         place = _Place(channel=channel, gateway=gateway, scope=scope)
-        proof = self._rule(channel).proof
-        return _change(
-            place, self._record([place.key], [*self._figures(channel), good, faults, probes, proof])
+        keys, figures = (
+            [place.key],
+            [*self._figures(channel), good, faults, probes, self._rule(channel).proof],
         )
+        if vitals is not None:
+            keys.append(rings.ring_key(channel, gateway))
+            figures += rings.figures(vitals)
+        return _change(place, self._record(keys, figures))
+
+    def vitals(self, places: Sequence[tuple[Channel, str]]) -> dict[tuple[Channel, str], list[rings.Step]]:
+        """Give what was counted of each gateway in the last twenty minutes, in steps of ten seconds."""
+        return rings.read(self._client, places)
 
     def trip(
         self, channel: Channel, gateway: str, reason: str, *, wait: timedelta | None = None, scope: str = ""

@@ -2,11 +2,32 @@
 -- Promises: opens a closed breaker when its rule is broken, closes one after so many good probes in a
 -- row, opens it again, for longer, at a probe's fault; each change is told once, to whoever caused it.
 --
--- KEYS, ARGV  as in breaker.lua; then good, faults, how many of them were probes, good probes that close
+-- KEYS  as in breaker.lua; then, where there is something to count for people, the gateway's ring
+-- ARGV  as in breaker.lua; then good, faults, how many of them were probes, good probes that close;
+--       then the ring's step in ms, how many steps it holds, and what is to be added in the present one
 -- Gives now, the state before, the state after, the reason; then until when, where it opened.
 
 local good, faults = tonumber(ARGV[FIRST]), tonumber(ARGV[FIRST + 1])
 local probes, proof = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
+
+-- Adds to the present step of the ring; each step is one field, "step count count …", used again when the
+-- ring has come round.
+local function count_vitals()
+  local width, steps = tonumber(ARGV[FIRST + 4]), tonumber(ARGV[FIRST + 5])
+  local step, known = math.floor(now / width), {}
+  local field = step % steps
+  for figure in string.gmatch(redis.call('HGET', KEYS[2], field) or '', '%d+') do
+    known[#known + 1] = tonumber(figure)
+  end
+  if known[1] ~= step then known = {} end
+  local counts = {string.format('%d', step)}
+  for place = FIRST + 6, #ARGV do
+    local count = (known[place - FIRST - 4] or 0) + tonumber(ARGV[place])
+    counts[#counts + 1] = string.format('%d', count)
+  end
+  redis.call('HSET', KEYS[2], field, table.concat(counts, ' '))
+  redis.call('PEXPIRE', KEYS[2], DAY)
+end
 
 -- Faults without a success between: a gateway that went down under load shows here first, while the
 -- successes of the last minute still outnumber them.
@@ -70,6 +91,7 @@ local function count_proofs()
   return redis.call('HINCRBY', breaker, 'proved', math.min(good, probes))
 end
 
+if KEYS[2] then count_vitals() end
 local before, _, wait = read_state()
 if before == 'closed' then
   local reason = broken_rule()

@@ -129,7 +129,7 @@ class ClaimRun:
         except Unavailable as exc:
             self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
-        self._reports.admitted(assignment.probes, assignment.changes)
+        self._reports.admitted(assignment.probes, assignment.changes, assignment.sender_probes)
         self._ending.remark(assignment.moved)
         self._allowance.add(allowance)
         self._decide(messages, assignment.refused)
@@ -216,6 +216,7 @@ class ClaimRun:
         heard: dict[str, list[Answered]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
             metrics.observe_gateway(gateway, reply.elapsed)
+            self._reports.timed(gateway, reply.elapsed)
             outcomes = self._outcomes(gateway, envelopes, reply)
             now = self._tools.now()
             self._bills |= bills(self._tools.catalog, gateway, messages, envelopes, outcomes, now=now)
@@ -228,12 +229,13 @@ class ClaimRun:
     def _hear(self, gateway: str, answered: Sequence[Answered]) -> None:
         kinds = [[outcome.kind for outcome in outcomes] for _, outcomes in answered]
         metrics.count_outcomes(self._lane.priority, gateway, Counter(chain.from_iterable(kinds)))
-        ill = self._reports.add(gateway, kinds)
+        ill, refused = self._reports.add(gateway, kinds), False
         for messages, outcomes in answered:
             for message, outcome in zip(messages, outcomes, strict=True):
                 self._answers[message.id] = answers.spell(gateway, outcome)
                 self._conclude(gateway, message, outcome, ill=ill)
-        if ill:
+                refused |= self._reports.hear_of_sender(gateway, message, outcome)
+        if ill or refused:
             self._reconsider(gateway)
 
     def _settle(self) -> None:

@@ -20,9 +20,9 @@ class Listening(Breakers):
 
     told: list[tuple[int, int, int]]
 
-    def record(self, channel, gateway, *, good, faults, probes=0, scope=""):
+    def record(self, channel, gateway, *, good, faults, probes=0, **rest):
         self.told.append((good, faults, probes))
-        return super().record(channel, gateway, good=good, faults=faults, probes=probes, scope=scope)
+        return super().record(channel, gateway, good=good, faults=faults, probes=probes, **rest)
 
 
 @pytest.fixture
