@@ -26,6 +26,7 @@ from app.gateways.registry import gateways, known, webhooks
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
+from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
 from app.services.console_key import console_key
@@ -38,6 +39,7 @@ from app.services.diagnostics.names import Dns
 from app.services.diagnostics.service import DiagnosticsService
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
+from app.services.limit_watch import LimitWatch
 from app.services.messages import MessageService
 from app.services.prices import PriceService
 from app.services.second_factor import SecondFactor
@@ -138,7 +140,14 @@ class App:
     @cached_property
     def tokens(self) -> Tokens:
         reserve = self.settings.rate_reserve_percent / 100
-        return Tokens(self.redis, prefix=self.settings.rate_prefix, reserve=reserve)
+        watch = LimitWatch(self.engine)
+        return Tokens(
+            self.redis, prefix=self.settings.rate_prefix, reserve=reserve, restored=True, told=watch.note
+        )
+
+    @cached_property
+    def paces(self) -> Paces:
+        return Paces(self.redis, prefix=self.settings.rate_prefix)
 
     @cached_property
     def authenticator(self) -> Authenticator:
@@ -272,6 +281,7 @@ class App:
             webhooks=self.webhook_vendors,
             breakers=self.breakers,
             tokens=self.tokens if settings.rate_limiting_enabled else None,
+            paces=self.paces if settings.rate_limiting_enabled else None,
             ledger=Ledger(self.redis, ttl=LEDGER_KEPT),
             stops=self.stops,
             wake=self.wake,

@@ -27,12 +27,11 @@ from app.domain.templates.parts import fixed
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
 from app.services.limit_table import IspBook, LimitTable, read_limits
+from app.services.limit_table import IspBook, LimitRow, LimitTable, read_limits
 from app.services.reference_rows import (
     IllSender,
-    LimitRow,
     Sender,
     read_ill_senders,
-    read_limits,
     read_prices,
     read_routes,
     read_senders,

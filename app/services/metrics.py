@@ -79,6 +79,15 @@ _BUSY = Gauge(
     "tocsin_workers_busy", "Threads of a lane that are at work", ("priority",), multiprocess_mode="livesum"
 )
 
+_FULL_LIMITS = Counter(
+    "tocsin_rate_limits_exceeded",
+    "Windows of limits that were used up, each once in its length, by what is limited",
+    ("limit_type", "limit_key", "window"),
+)
+_PACES_LOWERED = Counter(
+    "tocsin_paces_lowered", "Times that a gateway was sent to more slowly, as it asked for", ("gateway",)
+)
+
 # Finding a label's own counter costs more than counting does, and these two are asked for each message.
 _gateway = cache(_GATEWAY.labels)
 _wait = cache(_WAIT.labels)
@@ -156,6 +165,16 @@ def forget_process(pid: int) -> None:
     """Forget what a process that has ended said of the present; what it counted stays."""
     if values.ValueClass is not values.MutexValue:
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def count_full_limit(limit_type: str, limit_key: str, window: str) -> None:
+    """Count that a limit's window is used up; recipients are not told apart."""
+    _FULL_LIMITS.labels(limit_type, limit_key, window).inc()
+
+
+def count_lowered_pace(gateway: str) -> None:
+    """Count that a gateway is sent to more slowly from now on."""
+    _PACES_LOWERED.labels(gateway).inc()
 
 
 def exposition() -> bytes:

@@ -1,4 +1,4 @@
-"""Rows of what changes seldom, read into our own words: routes, senders, limits, prices."""
+"""Rows of what changes seldom, read into our own words: routes, senders, prices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.db.tables import channel_health, gateways, prices, rate_limits, sender_health, senders
+from app.db.tables import channel_health, gateways, prices, sender_health, senders
 from app.domain.prices import Price, PriceTable, Unit
 from app.domain.routing import EVERYTHING, Route
 from app.domain.vocabulary import Channel
@@ -31,18 +31,6 @@ class Sender:
 
 
 IllSender = tuple[Channel, str, str]  # the gateway that refuses it, and its address
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LimitRow:
-    """One active row of rate_limits."""
-
-    limit_type: str
-    limit_key: str
-    per_second: int | None
-    per_minute: int | None
-    per_hour: int | None
-    per_day: int | None
 
 
 def read_routes(
@@ -86,22 +74,6 @@ def read_ill_senders(conn: sa.Connection) -> frozenset[IllSender]:
     table = sender_health.c
     rows = conn.execute(sa.select(table.channel, table.gateway, table.sender))
     return frozenset((Channel(row.channel), row.gateway, row.sender) for row in rows)
-
-
-def read_limits(conn: sa.Connection) -> tuple[LimitRow, ...]:
-    """Read the active limits."""
-    rows = conn.execute(sa.select(rate_limits).where(rate_limits.c.is_active)).all()
-    return tuple(
-        LimitRow(
-            limit_type=row.limit_type,
-            limit_key=row.limit_key,
-            per_second=row.max_per_second,
-            per_minute=row.max_per_minute,
-            per_hour=row.max_per_hour,
-            per_day=row.max_per_day,
-        )
-        for row in rows
-    )
 
 
 def read_prices(conn: sa.Connection) -> PriceTable:

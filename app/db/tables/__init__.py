@@ -20,6 +20,7 @@ from app.db.tables.health import (
     reputations,
     sender_health,
 )
+from app.db.tables.limits import isp_domains, rate_windows
 from app.db.tables.people import (
     api_clients,
     api_keys,
@@ -80,6 +81,7 @@ __all__ = [
     "health_changes",
     "idempotency_keys",
     "inbound_messages",
+    "isp_domains",
     "job_leader",
     "job_runs",
     "lane_flows",
@@ -94,6 +96,7 @@ __all__ = [
     "prices",
     "process_beats",
     "rate_limits",
+    "rate_windows",
     "recovery_codes",
     "replays",
     "reputation_deltas",

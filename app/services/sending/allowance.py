@@ -3,101 +3,167 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.domain.addresses import domain_of
-from app.domain.vocabulary import Channel, Priority
-from app.errors import Unavailable
-from app.limits.tokens import Ask, Limit
+from app.domain.lanes import Lane
+from app.domain.routing import POOLS
+from app.domain.vocabulary import Channel, MessageType, Priority
+from app.errors import CountsLost, Unavailable
+from app.limits.holdings import Held
+from app.limits.paces import EVERYWHERE, Pace, flow_of
+from app.limits.tokens import Ask, Grant, Limit, Tokens
 from app.queue.rows import Claimed
-from app.services.catalog import LimitRow
+from app.services.limit_counts import recount
+from app.services.recipient_words import recipient_word
 from app.services.sending.tools import Tools
+
+# The limits that some messages fall under, their recipient's own, and the messages.
+Group = tuple[tuple[Limit, ...], Limit | None, list[Claimed]]
 
 
 @dataclass(kw_only=True, slots=True)
 class Allowance:
-    """Waits for messages without tokens, and what was taken for the others, to be given back unused."""
+    """Waits for messages without tokens, and those that another gateway may take, by the one that is full.
+
+    All others have theirs.
+    """
 
     waits: dict[int, timedelta] = field(default_factory=dict)
-    taken: dict[int, tuple[Limit, ...]] = field(default_factory=dict)
-    at: datetime | None = None
-
-    def add(self, later: "Allowance") -> None:
-        """Take in what was taken afterwards for other messages of the same claim."""
-        self.taken.update(later.taken)
-        self.at = later.at or self.at
+    spilled: dict[str, list[Claimed]] = field(default_factory=dict)
 
 
-def allow(tools: Tools, priority: Priority, by_gateway: Mapping[str, Sequence[Claimed]]) -> Allowance:
+def allow(
+    tools: Tools, lane: Lane, by_gateway: Mapping[str, Sequence[Claimed]], *, spill: bool = False
+) -> Allowance:
     """Take tokens for all messages in one call.
 
-    Raises Unavailable without Redis, but for emergencies, which then go without limits.
+    With `spill`, who only waits for a gateway's own limit is told apart. Raises Unavailable without Redis,
+    but for emergencies, which then go without limits.
     """
     allowance = Allowance()
-    if tools.tokens is None:
+    if tools.tokens is None or not any(by_gateway.values()):
         return allowance
-    groups = _groups(_limits(tools.catalog.limits()), by_gateway)
-    asks = [Ask(limits=limits, count=len(messages)) for limits, messages in groups.items()]
-    if not asks:
-        return allowance
+    groups = _Grouping(tools).over(by_gateway)
+    asks = [ask for _, ask, _ in groups]
     try:
-        grants = tools.tokens.take(asks, priority)
+        grants = _take(tools, tools.tokens, asks, lane.priority, spill=spill)
     except Unavailable:
-        if priority is Priority.P0:
-            return allowance
-        raise
-    for (limits, messages), grant in zip(groups.items(), grants, strict=True):
-        allowance.at = grant.at
-        for message in messages[: grant.taken]:
-            allowance.taken[message.id] = limits
-        for message, wait in zip(messages[grant.taken :], grant.waits, strict=True):
+        if lane.priority is not Priority.P0:
+            raise
+        # Counted again where it turns out that the counts were lost.
+        grants = [Grant(taken=ask.count, waits=(), at=tools.now()) for ask in asks]
+    for (gateway, ask, messages), grant in zip(groups, grants, strict=True):
+        tools.tokens.holdings.hold([message.id for message in messages[: grant.taken]], ask, grant.at)
+        elsewhere = grant.taken + grant.spilled
+        if grant.spilled:
+            allowance.spilled.setdefault(gateway, []).extend(messages[grant.taken : elsewhere])
+        for message, wait in zip(messages[elsewhere:], grant.waits, strict=True):
             allowance.waits[message.id] = wait
     return allowance
 
 
-def give_back(tools: Tools, allowance: Allowance, messages: Iterable[Claimed]) -> None:
-    """Return the tokens of messages that were not sent after all."""
-    counts: dict[tuple[Limit, ...], int] = defaultdict(int)
-    for message in messages:
-        limits = allowance.taken.pop(message.id, None)
-        if limits:
-            counts[limits] += 1
-    if counts and tools.tokens and allowance.at:
-        asks = [Ask(limits=limits, count=count) for limits, count in counts.items()]
+def give_back(tools: Tools, messages: Iterable[Claimed]) -> None:
+    """Return the tokens of messages that were not sent after all; those without any are passed over."""
+    if tools.tokens is None:
+        return
+    held = [held for message in messages if (held := tools.tokens.holdings.release(message.id))]
+    for at, asks in gathered(held).items():
         # Without Redis they are lost until their window has passed, which only makes us slower.
         with suppress(Unavailable):
-            tools.tokens.give_back(asks, allowance.at)
+            tools.tokens.give_back(asks, at)
 
 
-def _limits(rows: Sequence[LimitRow]) -> dict[str, Limit]:
-    return {
-        f"{row.limit_type}:{row.limit_key}": Limit(
-            key=f"{row.limit_type}:{row.limit_key}",
-            per_second=row.per_second,
-            per_minute=row.per_minute,
-            per_hour=row.per_hour,
-            per_day=row.per_day,
-        )
-        for row in rows
-    }
+def gathered(held: Iterable[Held]) -> dict[datetime, list[Ask]]:
+    """Put tokens of single messages together, by when they were taken."""
+    counts: dict[datetime, dict[int, tuple[Ask, int]]] = defaultdict(dict)
+    for ask, at in held:
+        counts[at][id(ask)] = (ask, counts[at].get(id(ask), (ask, 0))[1] + 1)
+    return {at: [replace(ask, count=count) for ask, count in some.values()] for at, some in counts.items()}
 
 
-def _groups(
-    limits: Mapping[str, Limit], by_gateway: Mapping[str, Sequence[Claimed]]
-) -> dict[tuple[Limit, ...], list[Claimed]]:
-    """Put messages together that fall under the same limits, leaving out those under none."""
-    groups: dict[tuple[Limit, ...], list[Claimed]] = defaultdict(list)
-    for gateway, messages in by_gateway.items():
-        for message in messages:
-            found = tuple(limits[key] for key in _keys(gateway, message) if key in limits)
-            if found:
-                groups[found].append(message)
-    return groups
+def forget(tools: Tools, messages: Iterable[Claimed]) -> None:
+    """Let go of what is known about these messages' tokens: their claim is over."""
+    if tools.tokens is not None:
+        tools.tokens.holdings.settled(message.id for message in messages)
 
 
-def _keys(gateway: str, message: Claimed) -> tuple[str, ...]:
-    common = (f"gateway:{gateway}", f"ip_pool:{message.ip_pool}")
-    if message.channel == Channel.EMAIL:
-        return (f"domain:{domain_of(message.recipient_address)}", *common)
-    return common
+def _take(
+    tools: Tools, tokens: Tokens, asks: Sequence[Ask], priority: Priority, *, spill: bool
+) -> list[Grant]:
+    try:
+        return tokens.take(asks, priority, spill=spill)
+    except CountsLost:
+        if not recount(tools):
+            raise
+        return tokens.take(asks, priority, spill=spill)
+
+
+class _Grouping:
+    """Puts messages together that fall under the same limits."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._table = tools.catalog.limits()
+        self._isps = tools.catalog.isps()
+        self._paces = paces_now(tools)
+        self._known: dict[tuple[str, str, str], tuple[Limit, ...]] = {}
+        self._same: dict[tuple[str, ...], tuple[Limit, ...]] = {}
+
+    def over(self, by_gateway: Mapping[str, Sequence[Claimed]]) -> list[tuple[str, Ask, list[Claimed]]]:
+        everything: list[tuple[str, Ask, list[Claimed]]] = []
+        for gateway, messages in by_gateway.items():
+            groups: dict[tuple[int, str], Group] = {}
+            for message in messages:
+                self._add(groups, gateway, message)
+            for (_, word), (limits, own, members) in groups.items():
+                ask = Ask(limits=limits, count=len(members), recipient=word, per_recipient=own)
+                everything.append((gateway, ask, members))
+        return everything
+
+    def _add(self, groups: dict[tuple[int, str], Group], gateway: str, message: Claimed) -> None:
+        address, domain = message.recipient_address, ""
+        if message.channel == Channel.EMAIL:
+            address = address.lower()
+            domain = domain_of(address)
+        key = (gateway, message.ip_pool or POOLS[MessageType(message.message_type)], domain)
+        limits = self._known.get(key)
+        if limits is None:
+            limits = self._known[key] = self._limits(*key)
+        own = self._table.for_recipient(address)
+        word = recipient_word(address) if own else ""
+        group = groups.get((id(limits), word))
+        if group is None:
+            groups[id(limits), word] = (limits, own, [message])
+        else:
+            group[2].append(message)
+
+    def _limits(self, gateway: str, pool: str, domain: str) -> tuple[Limit, ...]:
+        isp = self._isps.of(domain) if domain else None
+        places = [("gateway", gateway), ("ip_pool", pool)]
+        places += [(kind, name) for kind, name in (("domain", domain), ("isp", isp)) if name]
+        found = [flow_of(gateway), *(limit for place in places if (limit := self._table.find(*place)))]
+        for part in (EVERYWHERE, isp or domain):
+            pace = self._paces.get((gateway, part)) if self._paces else None
+            if pace:
+                found.append(pace.limit)
+        # Most domains are under no limit of their own: their messages are one group.
+        return self._same.setdefault(tuple(limit.key for limit in found), tuple(found))
+
+
+def paces_now(tools: Tools) -> Mapping[tuple[str, str], Pace]:
+    """Give the paces that are lower than usual, at most a second old; none without Redis."""
+    paces = tools.paces
+    if paces is None:
+        return {}
+    try:
+        return tools.memory.ask("paces", paces.all)
+    except Unavailable:
+        return {}
+
+
+def look(tools: Tools) -> None:
+    """See whether the tokens that this process holds must be counted again; mostly that costs nothing."""
+    if tools.tokens is not None:
+        with suppress(Unavailable):
+            tools.tokens.look()

@@ -27,7 +27,8 @@ class Assignment:
     """Messages by gateway, and decisions about those that no gateway takes now.
 
     `moved` tells for a message that goes elsewhere than meant, where it was to go. `probes` are by gateway,
-    `sender_probes` by gateway and sender.
+    `sender_probes` by gateway and sender. `full` are gateways whose own limits are used up, `stuck` the
+    messages that no gateway but these would take.
     """
 
     by_gateway: dict[str, list[Claimed]] = field(default_factory=lambda: defaultdict(list))
@@ -36,6 +37,20 @@ class Assignment:
     sender_probes: dict[tuple[str, str], int] = field(default_factory=dict)
     moved: dict[int, Event] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
+    full: set[str] = field(default_factory=set)
+    stuck: list[Claimed] = field(default_factory=list)
+
+    def absorb(self, later: "Assignment") -> None:
+        """Take in where messages go after all that were to go elsewhere."""
+        for gateway, members in later.by_gateway.items():
+            self.by_gateway[gateway].extend(members)
+        for gateway, probes in later.probes.items():
+            self.probes[gateway] = self.probes.get(gateway, 0) + probes
+        for place, probes in later.sender_probes.items():
+            self.sender_probes[place] = self.sender_probes.get(place, 0) + probes
+        self.refused.update(later.refused)
+        self.moved.update(later.moved)
+        self.changes.extend(later.changes)
 
 
 def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
@@ -82,21 +97,30 @@ def standing_of(message: Claimed, gateway: str, chain: Sequence[str], *, ill: bo
     )
 
 
-def assign(tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime) -> Assignment:
+def assign(
+    tools: Tools,
+    lane: Lane,
+    messages: Sequence[Claimed],
+    now: datetime,
+    *,
+    without: frozenset[str] = frozenset(),
+) -> Assignment:
     """Give each message to a gateway that fits and is well.
 
     Where none is well, emergency and transactional messages try their first choice anyway; the others
     wait until a breaker lets probes through. Raises Unavailable without Redis, but for emergencies,
-    which then go without asking the breakers.
+    which then go without asking the breakers. `without` leaves out gateways that are full: a message for
+    which no other healthy one is left is stuck.
     """
-    return _Assigning(tools, lane, now).over(messages)
+    return _Assigning(tools, lane, now, without).over(messages)
 
 
 class _Assigning:
-    def __init__(self, tools: Tools, lane: Lane, now: datetime) -> None:
+    def __init__(self, tools: Tools, lane: Lane, now: datetime, full: frozenset[str]) -> None:
         self._tools = tools
         self._lane = lane
         self._now = now
+        self._full = full
         self._result = Assignment()
         self._retry_at: dict[str, datetime] = {}
         self._ways: dict[Needs, Chain] = {}
@@ -128,8 +152,12 @@ class _Assigning:
                 choices = self._without_stopped(message, choices)
             if message.id in self._result.refused:
                 continue
+            if self._full:
+                choices = [name for name in choices if name not in self._full]
             if choices:
                 waiting.setdefault(choices[0], []).append((message, choices))
+            elif self._full:
+                self._result.stuck.append(message)
             else:
                 self._refuse(message, "", NO_GATEWAY_WAIT, f"no gateway is in use for {message.channel}")
         return waiting
@@ -234,6 +262,7 @@ class _Assigning:
         if message.gateway and gateway != message.gateway and message.id not in self._settled:
             rerouted = message.id in self._rerouted
             reason = "another one comes first now" if rerouted else "the gateway takes nothing now"
+            reason = "the gateway's own limit is used up" if message.gateway in self._full else reason
             self._result.moved[message.id] = Event(
                 event_type=EventType.FAILED_OVER,
                 gateway=gateway,
@@ -242,6 +271,9 @@ class _Assigning:
 
     def _settle_for_less(self, unplaced: list[tuple[Claimed, list[str]]]) -> None:
         """Nothing healthy is left for these."""
+        if self._full:
+            self._result.stuck += [message for message, _ in unplaced]
+            return
         for message, choices in unplaced:
             first = message.gateway if message.gateway in self._retry_at else choices[0]
             if self._lane.always_tries:

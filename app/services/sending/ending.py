@@ -78,6 +78,8 @@ class Ending:
         changed = self._write()
         self._closed = self.complete
         settled, self._settlements = self._settlements, []
+        if self._tools.tokens is not None:
+            self._tools.tokens.holdings.settled(settlement.message for settlement in settled)
         at_once = [s.message for s in settled if s.decision.at_once and s.message in changed]
         if at_once:
             self._tools.wake.failover(self._lane.priority, at_once)

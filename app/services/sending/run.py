@@ -23,11 +23,13 @@ from app.queue.claims import Claim
 from app.queue.rows import Claimed
 from app.services import metrics
 from app.services.sending import answers, checks
-from app.services.sending.allowance import Allowance, allow, give_back
-from app.services.sending.assignment import assign, chain_of, standing_of
+from app.services.sending.allowance import forget, give_back, look
+from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.billing import Bill, billed, bills
 from app.services.sending.book import Book
 from app.services.sending.ending import Ending
+from app.services.sending.placing import place
+from app.services.sending.refusals import heed
 from app.services.sending.reports import Reports
 from app.services.sending.requests import Queue, Requests, Work
 from app.services.sending.tools import Tools
@@ -64,7 +66,6 @@ class ClaimRun:
         self._answers: dict[int, str] = {}
         self._bills: dict[int, Bill] = {}
         self._reports = Reports(tools)
-        self._allowance = Allowance()
         self._ending = Ending(tools, lane, claim)
         self._checked_at = 0.0
         self._heeded: LaneStops = NOTHING_STOPPED
@@ -124,14 +125,13 @@ class ClaimRun:
 
     def _assign(self, messages: Sequence[Claimed]) -> None:
         try:
-            assignment = assign(self._tools, self._lane, messages, self._tools.now())
-            allowance = allow(self._tools, self._lane.priority, assignment.by_gateway)
+            assignment, allowance = place(self._tools, self._lane, messages, self._tools.now())
         except Unavailable as exc:
+            give_back(self._tools, messages)
             self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
         self._reports.admitted(assignment.probes, assignment.changes, assignment.sender_probes)
         self._ending.remark(assignment.moved)
-        self._allowance.add(allowance)
         self._decide(messages, assignment.refused)
         for gateway, members in assignment.by_gateway.items():
             for message in members:
@@ -155,7 +155,7 @@ class ClaimRun:
         if not self._is_heeded():
             # What was marked and has not left is known not to have: it is back before anybody reads the mark.
             late = [message for (_, messages, _), _ in built for message in messages if message.id in started]
-            give_back(self._tools, self._allowance, late)
+            give_back(self._tools, late)
             self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
             return []
         self._observe_waits(built)
@@ -170,10 +170,11 @@ class ClaimRun:
         if time.monotonic() - self._began > LONGEST_RUN:
             self._put_back_queue(timedelta(0), "the claim took too long", why="slow")
             return False
+        look(self._tools)
         if time.monotonic() - self._checked_at > CHECK_HOLDS or not self._is_heeded():
             remaining = [message for _, message in self._queue]
             self._queue.clear()
-            give_back(self._tools, self._allowance, remaining)
+            give_back(self._tools, remaining)
             self._sort_out(remaining)
         if self._leased_until - time.monotonic() < self._tools.gateway_timeout.total_seconds():
             self._renew()
@@ -231,6 +232,7 @@ class ClaimRun:
         metrics.count_outcomes(self._lane.priority, gateway, Counter(chain.from_iterable(kinds)))
         ill, refused = self._reports.add(gateway, kinds), False
         for messages, outcomes in answered:
+            heed(self._tools, gateway, self._all, messages, outcomes)
             for message, outcome in zip(messages, outcomes, strict=True):
                 self._answers[message.id] = answers.spell(gateway, outcome)
                 self._conclude(gateway, message, outcome, ill=ill)
@@ -257,7 +259,7 @@ class ClaimRun:
             others = [item for item in self._queue if item[0] != gateway]
             self._queue.clear()
             self._queue.extend(others)
-            give_back(self._tools, self._allowance, rest)
+            give_back(self._tools, rest)
             self._assign(rest)
 
     # Endings
@@ -296,13 +298,15 @@ class ClaimRun:
     def _put_back_queue(self, wait: timedelta, reason: str, *, why: str, by_us: bool = True) -> None:
         messages = [message for _, message in self._queue]
         self._queue.clear()
-        give_back(self._tools, self._allowance, messages)
+        give_back(self._tools, messages)
         self._put_back(messages, wait, reason, why=why, by_us=by_us)
 
     def _finish(self) -> None:
         """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
         self._reports.finish()
-        if self._ending.finish():
+        finished = self._ending.finish()
+        forget(self._tools, self._all)
+        if finished:
             self._book.forget()
         elif self._answers:
             self._guarded(lambda: self._book.advance(self._answers, []))

@@ -13,6 +13,7 @@ from app.gateways.base import Gateway, Webhook
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
+from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.queue.positions import Positions
 from app.services.catalog import Catalog
@@ -44,6 +45,7 @@ class Tools:
     webhooks: Mapping[str, Webhook]
     breakers: Breakers
     tokens: Tokens | None
+    paces: Paces | None
     ledger: Ledger
     stops: StopWatch
     wake: Wake

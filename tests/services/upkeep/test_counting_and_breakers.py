@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.domain.vocabulary import BreakerState, Channel, Priority
 from app.limits.tokens import Ask, Limit
+from app.services.limit_counts import recount
 from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.counting import save_counts
 
@@ -17,6 +18,7 @@ def ill(table, until="NULL", state="open"):
 
 
 def test_what_windows_hold_is_written_down(table, tools):
+    recount(tools)
     tools.tokens.take([Ask(limits=(GMAIL,), count=42)], Priority.P2)
     save_counts(tools)
     assert table(
@@ -27,6 +29,7 @@ def test_what_windows_hold_is_written_down(table, tools):
 
 def test_a_window_that_is_empty_again_counts_nothing_and_never_resets(table, tools):
     table("UPDATE rate_limits SET current_hour_count = 7, hour_reset_at = now() WHERE limit_key = 'aol.com'")
+    recount(tools)
     save_counts(tools)
     assert table("SELECT current_hour_count, hour_reset_at FROM rate_limits WHERE limit_key = 'aol.com'") == [
         (0, None)

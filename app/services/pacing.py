@@ -1,0 +1,65 @@
+"""Sending more slowly where a gateway, or who runs the mail behind it, says "too fast"."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import timedelta
+
+import structlog
+
+from app.domain.addresses import domain_of
+from app.domain.vocabulary import Channel
+from app.errors import Unavailable
+from app.limits.paces import EVERYWHERE
+from app.services import metrics
+from app.services.sending.tools import Tools
+
+log = structlog.get_logger(__name__)
+
+# What servers of mail say where they would take it more slowly: RFC 5321's 421, RFC 3463's class 4.7.
+_TOO_FAST = re.compile(r"421\b|4\.7\.\d")
+# A wait longer than this is a quota that is used up, which another pace does nothing about.
+_LONGEST_WAIT = timedelta(minutes=1)
+
+
+def is_too_fast(code: str) -> bool:
+    """Tell whether a mail server's code asks for a slower pace."""
+    return _TOO_FAST.match(code) is not None
+
+
+def part_of(tools: Tools, channel: str, address: str) -> str:
+    """Name what stands behind a gateway for an address: its ISP, else its domain; mail only."""
+    if channel != Channel.EMAIL:
+        return EVERYWHERE
+    domain = domain_of(address)
+    return tools.catalog.isps().of(domain) or domain
+
+
+def slow_down(tools: Tools, gateway: str, parts: Iterable[str], whole: Counter[str], why: str) -> None:
+    """Lower the pace for each of these parts; `whole` counts what the gateway was sent lately, by part.
+
+    Without Redis the gateway's own answers have to do.
+    """
+    if tools.paces is None:
+        return
+    total = max(whole.total(), 1)
+    for part in parts:
+        share = 1.0 if part == EVERYWHERE else max(whole[part], 1) / total
+        with suppress(Unavailable):
+            pace = tools.paces.lower(gateway, part, share=min(share, 1.0), why=why)
+            if pace:
+                metrics.count_lowered_pace(gateway)
+                log.warning(
+                    "pace lowered",
+                    gateway=gateway,
+                    part=part,
+                    per_second=round(pace.per_second, 2),
+                    usual=round(pace.usual, 2),
+                    why=pace.why,
+                )
+
+
+def is_quota(wait: timedelta | None) -> bool:
+    """Tell whether a gateway asks for so long a wait that it is no matter of pace."""
+    return wait is not None and wait > _LONGEST_WAIT

@@ -1,0 +1,70 @@
+"""Where each message goes now: to a gateway that is well, under all limits, past gateways that are full."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from app.domain.lanes import Lane
+from app.queue.rows import Claimed
+from app.services.sending.allowance import Allowance, allow
+from app.services.sending.assignment import Assignment, assign
+from app.services.sending.tools import Tools
+
+
+def place(
+    tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime
+) -> tuple[Assignment, Allowance]:
+    """Give each message a gateway and tokens, a time to come back, or a decision against it.
+
+    Where a gateway's own limit is used up, urgent lanes go on to the next gateway; the others wait. Raises
+    Unavailable without Redis, but for emergencies.
+    """
+    placing = _Placing(tools, lane, messages, now)
+    while placing.allowance.spilled:
+        placing.spill()
+    return placing.assignment, placing.allowance
+
+
+class _Placing:
+    def __init__(self, tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime) -> None:
+        self._tools = tools
+        self._lane = lane
+        self._now = now
+        # Which gateway was full for a message first: there it waits if no other takes it.
+        self._first: dict[int, str] = {}
+        self.assignment = assign(tools, lane, messages, now)
+        self.allowance = allow(tools, lane, self.assignment.by_gateway, spill=lane.urgent)
+
+    def spill(self) -> None:
+        """Move what a gateway has no tokens for to the next."""
+        spilled, self.allowance.spilled = self.allowance.spilled, {}
+        for gateway, members in spilled.items():
+            self._take_from(gateway, members)
+        full = frozenset(self.assignment.full)
+        everybody = [message for members in spilled.values() for message in members]
+        following = assign(self._tools, self._lane, everybody, self._now, without=full)
+        self.assignment.absorb(following)
+        _absorb(self.allowance, allow(self._tools, self._lane, following.by_gateway, spill=True))
+        self._wait(following.stuck)
+
+    def _take_from(self, gateway: str, members: Sequence[Claimed]) -> None:
+        self.assignment.full.add(gateway)
+        gone = {message.id for message in members}
+        by_gateway = self.assignment.by_gateway
+        by_gateway[gateway] = [message for message in by_gateway[gateway] if message.id not in gone]
+        for message in members:
+            self._first.setdefault(message.id, gateway)
+
+    def _wait(self, stuck: Sequence[Claimed]) -> None:
+        waiting: dict[str, list[Claimed]] = {}
+        for message in stuck:
+            waiting.setdefault(self._first[message.id], []).append(message)
+            self.assignment.moved.pop(message.id, None)
+        for gateway, members in waiting.items():
+            self.assignment.by_gateway[gateway].extend(members)
+        _absorb(self.allowance, allow(self._tools, self._lane, waiting))
+
+
+def _absorb(allowance: Allowance, later: Allowance) -> None:
+    allowance.waits.update(later.waits)
+    for gateway, members in later.spilled.items():
+        allowance.spilled.setdefault(gateway, []).extend(members)
