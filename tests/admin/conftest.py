@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from argon2 import PasswordHasher
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -28,8 +29,6 @@ _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 @pytest.fixture(scope="session")
 def password_hash() -> str:
     """The hash of everybody's password: one costs as much as ten tests."""
-    from argon2 import PasswordHasher
-
     return PasswordHasher().hash(PASSWORD)
 
 
@@ -72,10 +71,7 @@ def settings(database_url, redis_url) -> config.Settings:
 def app(settings, password_hash) -> Iterator[App]:
     app = build(settings, "test")
     with app.engine.begin() as conn:
-        rows = [
-            {"email": f"{role}@example.com", "role": role, "password_hash": password_hash} for role in ROLES
-        ]
-        conn.execute(sa.insert(users), rows)
+        conn.execute(sa.insert(users), people_of_each_role(password_hash))
     yield app
     app.engine.dispose()
     app.redis.close()
@@ -104,6 +100,13 @@ def as_role(console, app):
         return browser
 
     return sign_in
+
+
+def people_of_each_role(password_hash: str) -> list[dict[str, str]]:
+    return [
+        {"email": f"{role}@example.com", "role": role, "name": role.title(), "password_hash": password_hash}
+        for role in ROLES
+    ]
 
 
 def make_user(app: App, email: str, **options: Any) -> int:
