@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from admin.account import AccountPage
 from admin.page import Page
+from admin.pages.audit import AuditPage
 from admin.pages.home import HomePage
 
 
@@ -21,7 +22,7 @@ GROUPS = (
     Group("Traffic", ()),
     Group("Recipients", ()),
     Group("Delivery", ()),
-    Group("People", ()),
+    Group("People", (AuditPage,)),
 )
 
 # Not in the menu.

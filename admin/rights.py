@@ -42,6 +42,8 @@ BEFORE_ALL_ELSE = frozenset({"account.password_form", "account.password", "accou
 RIGHTS: Mapping[str, frozenset[Role]] = {
     "home.index": EVERYONE,
     "home.live": EVERYONE,
+    "audit.index": OPERATORS,
+    "audit.export": ADMINS,
     "account.index": EVERYONE,
     "account.theme": EVERYONE,
     "account.password_form": EVERYONE,

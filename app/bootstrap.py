@@ -28,6 +28,7 @@ from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
+from app.services.audit_reading import AuditService
 from app.services.catalog import Catalog
 from app.services.console_key import console_key
 from app.services.device_check import DeviceCheck
@@ -152,6 +153,10 @@ class App:
     @cached_property
     def authenticator(self) -> Authenticator:
         return Authenticator(self.engine)
+
+    @cached_property
+    def audit(self) -> AuditService:
+        return AuditService(self.engine)
 
     @cached_property
     def console_key(self) -> str:
