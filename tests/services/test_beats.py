@@ -31,7 +31,13 @@ def heart(engine, pulse=None, clock=None, **more):
 def test_a_process_that_beats_is_alive_and_says_what_it_does(engine):
     heart(engine, threads=5).beat()
     (beat,) = beats(engine)
-    assert (beat.kind, beat.lanes, beat.threads, beat.busy, beat.alive) == ("workers", ("alerts",), 5, 0, True)
+    assert (beat.kind, beat.lanes, beat.threads, beat.busy, beat.alive) == (
+        "workers",
+        ("alerts",),
+        5,
+        0,
+        True,
+    )
 
 
 def test_a_second_beat_takes_the_place_of_the_first(engine):

@@ -81,10 +81,13 @@ def look():
 def beats(table):
     """Adds a process that said it lives."""
 
-    def beats(name, kind="workers", lanes=(), *, age="0 s", skew="0 s", still=None, version="1.0", host="here"):
+    def beats(
+        name, kind="workers", lanes=(), *, age="0 s", skew="0 s", still=None, version="1.0", host="here"
+    ):
         table(
             "INSERT INTO process_beats (name, kind, host, pid, lanes, threads, busy, version, started_at,"
-            " beat_at, clock_at, progress_at) VALUES (%s, %s, %s, 4711, %s, 5, %s, %s, now() - interval '1 hour',"
+            " beat_at, clock_at, progress_at) VALUES (%s, %s, %s, 4711, %s, 5, %s, %s, now() - interval '1 "
+            "hour',"
             " now() - %s::interval, now() - %s::interval + %s::interval, now() - %s::interval)",
             *(name, kind, host, list(lanes), int(still is not None), version, age, age, skew, still),
         )
