@@ -11,7 +11,7 @@ import structlog
 from actors.board import Board
 from actors.crews import Crew
 from actors.declare import declare
-from actors.emergency import LISTEN, answer_doorbell, stand_in_for_redis
+from actors.emergency import LISTEN, answer_doorbell, heed_stops, stand_in_for_redis
 from actors.foreman import Foreman
 from actors.staff import Staff
 from app.bootstrap import App, build
@@ -27,8 +27,8 @@ DRAIN = 30.0  # seconds
 # Threads that hear the emergencies' doorbell, beside those that listen at the queue.
 LISTENERS = 3
 LOOK = 0.25  # seconds
-# The heart, the foreman and one to spare.
-_MORE_CONNECTIONS = 3
+# The heart, the foreman, who asks for stops, and one to spare.
+_MORE_CONNECTIONS = 4
 
 
 def fork(settings: Settings, crew: Crew, board: Board, place: int) -> int:
@@ -91,7 +91,8 @@ def _follow(staff: Staff, tools: Tools, heart: Heart, board: Board, place: int) 
 
 def _beside(app: App, crew: Crew, board: Board, place: int) -> list[threading.Thread]:
     """Start what a process does beside working through its queue."""
-    tools, threads = app.tools, []
+    tools = app.tools
+    threads = [threading.Thread(target=heed_stops, args=(tools, app.bell_of_stops()), daemon=True)]
     if crew.emergency:
         threads.append(threading.Thread(target=stand_in_for_redis, args=(tools, app.redis), daemon=True))
         threads.extend(

@@ -8,6 +8,7 @@ import structlog
 from app.domain.vocabulary import Priority
 from app.errors import TocsinError, Unavailable
 from app.services.sending import lane, release
+from app.services.sending.stops import Bell
 from app.services.sending.tools import Tools
 from app.wake import Doorbell
 
@@ -46,6 +47,25 @@ def stand_in_for_redis(tools: Tools, client: redis.Redis) -> None:
             except Exception:
                 # Whatever it was, the next look may find it gone; this thread must not be.
                 log.exception("emergency lane stumbled")
+
+
+def heed_stops(tools: Tools, bell: Bell) -> None:
+    """Keep what the process knows of stops no older than a second, until told to stop.
+
+    After a stop has ended, its lanes are told: nobody else may know of what waits there.
+    """
+
+    def resumed() -> None:
+        for priority in tools.lanes:
+            tools.wake.lane(priority, sweep=True)
+
+    while not tools.stopping.is_set():
+        try:
+            tools.stops.follow(bell, tools.stopping, resumed)
+        except Exception:
+            # Nothing but emergencies would be sent without this thread.
+            log.exception("asking for stops stumbled")
+            tools.stopping.wait(LOOK)
 
 
 def _answers(client: redis.Redis) -> bool:

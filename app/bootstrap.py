@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 
 import redis
 import sqlalchemy as sa
@@ -25,12 +25,14 @@ from app.gateways.push.fcm.topics import Topics
 from app.gateways.registry import gateways, known, webhooks
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
+from app.limits.forgetting import forget_counts
 from app.limits.ledger import Ledger
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
 from app.services.catalog import Catalog
 from app.services.console_key import console_key
+from app.services.controls.service import EmergencyService
 from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
 from app.services.gateways import GatewaysService
@@ -133,6 +135,17 @@ class App:
     def bell_of_stops(self) -> Bell:
         """Give what rings when stops change to the thread that listens for it."""
         return Bell(blocking_client(_redis_url(self.settings), timedelta(seconds=1)))
+
+    @cached_property
+    def emergency(self) -> EmergencyService:
+        return EmergencyService(
+            self.engine,
+            self.catalog,
+            self.stops,
+            self.wake,
+            gateways=self.gateway_control,
+            forget_counts=partial(forget_counts, self.redis, self.settings.rate_prefix),
+        )
 
     @cached_property
     def breakers(self) -> Breakers:

@@ -19,6 +19,7 @@ from app.services.upkeep.advancing import advance_sequences, forget_sequences
 from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.bulk import Stalls
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
+from app.services.upkeep.controlling import Recall, go_on_clearing
 from app.services.upkeep.counting import save_counts
 from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
 from app.services.upkeep.expiring import Expiry
@@ -76,6 +77,8 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="dispatch", every=10 * _SECOND, run=dispatch),
         Job(name="note holds", every=10 * _SECOND, run=note_holds),
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
+        Job(name="go on clearing", every=_SECOND, run=go_on_clearing),
+        Job(name="call back stopped", every=_SECOND, run=Recall().run),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
         Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),
         Job(name="gateway health", every=_MINUTE, run=write_health),

@@ -20,6 +20,7 @@ COMMANDS = {
     "diagnose": ("app.cli.diagnose:diagnose", "Say what is wrong now, and what to do about it."),
     "templates": ("app.cli.templates:templates", "List, show and save templates."),
     "suppressions": ("app.cli.suppressions:suppressions", "List, add and release suppressions."),
+    "emergency": ("app.cli.emergency:emergency", "Stop and resume sending, clear the queue."),
     "keys": ("app.cli.keys:keys", "Make, list and revoke API keys."),
     "users": ("app.cli.users:users", "Make and list users of the console."),
     "settings": ("app.cli.settings:settings", "List every setting, its source and its meaning."),

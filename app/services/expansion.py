@@ -7,9 +7,10 @@ import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
-from app.db.tables import message_batches
+from app.db.tables import controls, message_batches
 from app.domain.lanes import Lane
 from app.domain.routing import needed
+from app.domain.stops import StopScope
 from app.domain.suppression import question
 from app.domain.vocabulary import Channel, MessageType, Priority
 from app.queue import PACKAGE
@@ -30,7 +31,8 @@ def expand(
     """Make queue rows of what is still staged of a batch; gives how many slices this call did.
 
     Each slice is one transaction, so a call that died is simply repeated; two calls at once do no harm.
-    A batch that is not there, not yet accepted, expanded or cancelled is left alone. Raises Unavailable.
+    A batch that is not there, not yet accepted, expanded, cancelled or stopped is left alone. Raises
+    Unavailable.
     """
     done = 0
     with unavailable_when_down():
@@ -45,10 +47,29 @@ def expand(
 
 def _open_batch(engine: sa.Engine, batch_id: int) -> sa.Row[Any] | None:
     query = sa.select(message_batches).where(
-        message_batches.c.id == batch_id, message_batches.c.state.in_(_OPEN)
+        message_batches.c.id == batch_id, message_batches.c.state.in_(_OPEN), ~_is_stopped()
     )
     with engine.connect() as conn:
         return conn.execute(query).one_or_none()
+
+
+def _is_stopped() -> sa.Exists:
+    """Tell whether an operator has stopped the batch or its template.
+
+    Its messages could only be put back one by one. Those of stopped callers and channels just wait.
+    """
+    batch, stop, now = message_batches.c, controls.c, sa.func.now()
+    return sa.exists().where(
+        stop.procedure == "stop",
+        stop.lifted_at.is_(None),
+        stop.from_at <= now,
+        sa.or_(stop.until_at.is_(None), stop.until_at > now),
+        sa.or_(stop.includes_p0, batch.priority != Priority.P0.value),
+        sa.or_(
+            sa.and_(stop.scope == StopScope.BATCH.value, stop.scope_key == sa.cast(batch.id, sa.Text)),
+            sa.and_(stop.scope == StopScope.TEMPLATE.value, stop.scope_key == batch.template),
+        ),
+    )
 
 
 def _expand_slice(engine: sa.Engine, catalog: Catalog, lane: Lane, batch: sa.Row[Any]) -> bool:

@@ -37,6 +37,7 @@ _WEBHOOKS = Counter(
     "tocsin_webhooks", "Webhooks that came, by gateway and what became of them", ("gateway", "result")
 )
 
+_EMERGENCIES = Counter("tocsin_emergency_controls", "Uses of emergency procedures", ("procedure",))
 _LATE_JOBS = Counter("tocsin_jobs_late", "Runs of a scheduler's job that started too late", ("job",))
 _FAILED_JOBS = Counter("tocsin_jobs_failed", "Runs of a scheduler's job that failed", ("job",))
 
@@ -143,6 +144,11 @@ def count_facts(recorded: int, repeated: int, parked: int) -> None:
 def count_health_change(kind: str, channel: str, gateway: str, state: str) -> None:
     """Count a change of a gateway's health; `state` is what it is from then on."""
     _HEALTH_CHANGES.labels(kind, channel, gateway, state).inc()
+
+
+def count_emergency(procedure: str) -> None:
+    """Count a use of an emergency procedure."""
+    _EMERGENCIES.labels(procedure).inc()
 
 
 def count_late_job(job: str) -> None:

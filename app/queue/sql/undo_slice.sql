@@ -1,0 +1,35 @@
+-- Makes pending again what a clearing cancelled, a few messages at a time, as they were, and logs it.
+--
+-- A message that was touched since is left alone: whoever did that meant it. The time between does not count
+-- against a message's own. A batch that was finished by it goes on. Gives how many were looked at, and
+-- how many are pending again.
+WITH some AS MATERIALIZED (
+    SELECT priority, message_id, cancelled_at
+    FROM control_messages
+    WHERE control_id = %(control)s
+    ORDER BY priority, message_id
+    LIMIT %(size)s
+),
+restored AS (
+    UPDATE message_queue AS m
+    SET status = 'pending', expires_at = m.expires_at + (now() - some.cancelled_at), updated_at = now()
+    FROM some
+    WHERE m.priority = some.priority AND m.id = some.message_id
+      AND m.status = 'cancelled' AND m.updated_at = some.cancelled_at
+    RETURNING m.id, m.priority, m.batch_id
+),
+event AS (
+    INSERT INTO delivery_events (message_id, priority, event_type, source, data)
+    SELECT id, priority, 'replayed', %(source)s, jsonb_build_object('undo', %(control)s::bigint) FROM restored
+),
+reopened AS (
+    UPDATE message_batches
+    SET state = 'expanded', finished_at = NULL
+    WHERE state = 'finished' AND id IN (SELECT batch_id FROM restored)
+),
+done AS (
+    DELETE FROM control_messages AS c
+    USING some
+    WHERE c.control_id = %(control)s AND c.priority = some.priority AND c.message_id = some.message_id
+)
+SELECT (SELECT count(*) FROM some) AS looked, (SELECT count(*) FROM restored) AS changed
