@@ -175,6 +175,22 @@ class Joining(Protocol):
         ...
 
 
+@runtime_checkable
+class Probing(Protocol):
+    """A gateway whose vendor can be asked whether our account is well, without anything being sent."""
+
+    def probe(self, now: datetime) -> HttpRequest:
+        """Make the request that asks; `now` goes into signatures. May raise Unavailable."""
+        ...
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell what the answer means: `accepted` where all is well, `config` of the account; never raises.
+
+        What may be a lack of permission to ask, though not to send, is `unknown`.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookRequest:
     """A request to /webhooks/…, as raw as it came. Header names are in lower case.

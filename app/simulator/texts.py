@@ -106,3 +106,8 @@ def fields_of(body: bytes) -> dict[str, object] | None:
     except ValueError:
         return None
     return fields if isinstance(fields, dict) else None
+
+
+def looked_up(value: object) -> Reply:
+    """Answer a question that sends nothing."""
+    return refused(200, value, "look-up")

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from app.errors import ConfigurationError
 from app.gateways.base import HttpRequest
+from app.gateways.probing import PROBE_TIMEOUT
 from app.gateways.twilio.callbacks import Callbacks
 from app.settings import Settings
 
@@ -60,6 +61,21 @@ class Account:
             headers={"Content-Type": _FORM, "Authorization": f"Basic {credentials}"},
             body=urlencode(form).encode(),
             timeout=self.timeout,
+        )
+
+    def ask(self) -> HttpRequest:
+        """Make a request that only looks.
+
+        It is for the account itself; with an API key, which may not see that, for its last message.
+        """
+        credentials = b64encode(f"{self.user}:{self.password}".encode()).decode()
+        place = self.sid if self.user == self.sid else f"{self.sid}/Messages"
+        return HttpRequest(
+            url=f"{self.url}/2010-04-01/Accounts/{place}.json?PageSize=1",
+            headers={"Authorization": f"Basic {credentials}"},
+            body=b"",
+            method="GET",
+            timeout=PROBE_TIMEOUT,
         )
 
 

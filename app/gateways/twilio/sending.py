@@ -7,12 +7,17 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from app.domain.outcomes import Outcome
+from app.domain.vocabulary import OutcomeClass
 from app.errors import Invalid
+from app.gateways.answers import json_object, words
 from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.probing import outcome_by_status, refused_account
 from app.gateways.twilio.account import Account
 from app.gateways.twilio.parties import bare
 from app.gateways.twilio.reading import outcome_of
 from app.settings import Settings
+
+_INACTIVE = frozenset({"suspended", "closed"})
 
 Form = list[tuple[str, str]]
 
@@ -42,6 +47,18 @@ class OfAccount(ABC):
         """Tell what the answer means for the one message."""
         (message,) = messages
         return [outcome_of(response, without=[message.address, bare(message.sender)])]
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — Twilio takes no time; the protocol gives one.
+        """Ask about the account."""
+        return self.account.ask()
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the account is active."""
+        outcome = outcome_by_status(response)
+        status = words(json_object(response.body), "status")
+        if outcome.kind is OutcomeClass.ACCEPTED and status in _INACTIVE:
+            return refused_account(status, "the account is not active")
+        return outcome
 
     @abstractmethod
     def form(self, message: Envelope, now: datetime) -> Form:

@@ -10,7 +10,17 @@ from app.simulator.exchange import Acceptance, Reply, Request, Webhook
 from app.simulator.parts import Parts
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import uuid_of
-from app.simulator.texts import Incoming, Text, accepted, broken, broken_one, fields_of, refused, taken
+from app.simulator.texts import (
+    Incoming,
+    Text,
+    accepted,
+    broken,
+    broken_one,
+    fields_of,
+    looked_up,
+    refused,
+    taken,
+)
 from app.simulator.vendors import bird_events
 
 _PATH = re.compile(r"/workspaces/(?P<workspace>[^/]+)/channels/(?P<channel>[^/]+)/messages")
@@ -38,6 +48,8 @@ class Bird:
         known = f"AccessKey {BIRD_ACCESS_KEY}".encode()
         if not secrets.compare_digest((request.headers.get("authorization") or "").encode(), known):
             return _error(401, "Unauthorized", "The access key is not known.")
+        if request.method == "GET":
+            return _channel(request.path)
         place = _PATH.fullmatch(request.path)
         if place is None or request.method != "POST" or place["workspace"] != BIRD_WORKSPACE_ID:
             return _error(404, "NotFound", "There is nothing here.")
@@ -70,6 +82,14 @@ class Bird:
         name = uuid_of(next(self._serials))
         acceptances = accepted(text, name, self._serials, imposed)
         return taken(202, bird_events.message(acceptances[0], "accepted", now), acceptances)
+
+
+def _channel(path: str) -> Reply:
+    """Describe one of the workspace's channels."""
+    place = _PATH.fullmatch(f"{path}/messages")
+    if place is None or place["workspace"] != BIRD_WORKSPACE_ID or place["channel"] not in _SENDERS:
+        return _error(404, "ChannelNotFound", "There is no such channel.")
+    return looked_up({"id": place["channel"], "status": "active", "identifier": _SENDERS[place["channel"]]})
 
 
 def _text(fields: Mapping[str, object], channel: str) -> Text | None:

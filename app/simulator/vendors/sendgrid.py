@@ -15,6 +15,8 @@ from app.simulator.vendors import sendgrid_events
 from app.simulator.vendors.sendgrid_request import Fault, faults_of, is_sandboxed
 
 _PATH = "/v3/mail/send"
+_SCOPES = "/v3/scopes"
+_ALL_SCOPES = orjson.dumps({"scopes": ["mail.send", "mail.batch.create", "sender_verification_eligible"]})
 _UNVERIFIED = "@unverified.example"
 _JSON = (("content-type", "application/json"),)
 _HTML = (("content-type", "text/html"),)
@@ -41,10 +43,13 @@ class SendGrid:
 
     def answer(self, request: Request, imposed: Fate | None, now: datetime) -> Reply:
         """Answer a request as SendGrid does: the key first, then all that is wrong with the body."""
-        if request.path != _PATH or request.method != "POST":
+        if (request.method, request.path) not in {("POST", _PATH), ("GET", _SCOPES)}:
             return _refused(404, Fault("not found"))
         if denied := _denial(request.headers.get("authorization")):
             return denied
+        return _looked_up() if request.path == _SCOPES else self._post(request, imposed, now)
+
+    def _post(self, request: Request, imposed: Fate | None, now: datetime) -> Reply:
         if not (request.headers.get("content-type") or "").startswith("application/json"):
             return _refused(415, Fault("Content-Type should be application/json."))
         if len(request.body) > _MOST_BYTES:
@@ -112,6 +117,10 @@ class SendGrid:
             ending=Ending.CUT if Fate.LOST in fates else Ending.ANSWER,
             slow=Fate.SLOW in fates,
         )
+
+
+def _looked_up() -> Reply:
+    return Reply(status=200, body=_ALL_SCOPES, headers=_JSON, outcome="look-up")
 
 
 def _denial(authorization: str | None) -> Reply | None:

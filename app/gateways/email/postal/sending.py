@@ -15,10 +15,12 @@ from app.gateways.answers import code_in_short, identifier, in_short, json_objec
 from app.gateways.base import Attachment, Envelope, HttpRequest, HttpResponse
 from app.gateways.email.mail import mailbox, unsendable
 from app.gateways.email.mime import MOST_BYTES, mail_of, size_of, unwritable
+from app.gateways.probing import PROBE_TIMEOUT, WELL, outcome_by_status
 from app.settings import Settings
 
 _MESSAGE = "/api/v1/send/message"
 _RAW = "/api/v1/send/raw"
+_FIND = "/api/v1/messages/message"
 _TAG_FIELD = "X-Postal-Tag"
 
 _ACCOUNT = (OutcomeClass.CONFIG, ConfigScope.ACCOUNT)
@@ -96,6 +98,24 @@ class Postal:
         if words(answer, "status") == "success":
             return [_accepted(message, part(answer, "data", "messages"))]
         return [self._refused(answer)]
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — Postal takes no time; the protocol gives one.
+        """Ask for a message that cannot be there: Postal looks at the credential first."""
+        return HttpRequest(
+            url=f"{self.url}{_FIND}",
+            headers={"Content-Type": "application/json", "X-Server-API-Key": self.api_key},
+            body=orjson.dumps({"id": 0}),
+            timeout=PROBE_TIMEOUT,
+        )
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Take not finding the message as a sign of being well."""
+        if response.status != 200:  # noqa: PLR2004 — the status that Postal always has.
+            return outcome_by_status(response)
+        answer = json_object(response.body)
+        if words(part(answer, "data"), "code") == "MessageNotFound":
+            return WELL
+        return self._refused(answer)
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what neither Postal nor a whole mail could say, or what makes it larger than mails may be."""

@@ -12,7 +12,7 @@ import orjson
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, OutcomeClass
 from app.errors import ConfigurationError, Invalid
-from app.gateways.answers import in_short, part
+from app.gateways.answers import in_short, json_object, listed, part
 from app.gateways.base import Envelope, HttpRequest, HttpResponse
 from app.gateways.email.mail import unsendable
 from app.gateways.email.sendgrid.personalizing import (
@@ -24,9 +24,11 @@ from app.gateways.email.sendgrid.personalizing import (
 )
 from app.gateways.email.sendgrid.refusals import refusals
 from app.gateways.email.sendgrid.sharing import MOST_SUBSTITUTED, joinable
+from app.gateways.probing import PROBE_TIMEOUT, outcome_by_status, refused_account
 from app.settings import Settings
 
 _PATH = "/v3/mail/send"
+_SCOPES = "/v3/scopes"
 _MOST_MESSAGES = 1000
 _MOST_CATEGORIES = 10
 _LONGEST_CATEGORY = 255
@@ -98,6 +100,24 @@ class SendGrid:
         if response.status == _CHECKED_ONLY and options_of(messages[0]).get("sandbox"):
             return [Outcome(kind=OutcomeClass.ACCEPTED, code="sandbox")] * len(messages)
         return refusals(messages, response)
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — SendGrid takes no time; the protocol gives one.
+        """Ask what the key may do, which every key may."""
+        return HttpRequest(
+            url=f"{self.url}{_SCOPES}",
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            body=b"",
+            method="GET",
+            timeout=PROBE_TIMEOUT,
+        )
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the key is known, and may send."""
+        outcome = outcome_by_status(response)
+        scopes = listed(json_object(response.body), "scopes")
+        if outcome.kind is OutcomeClass.ACCEPTED and "mail.send" not in scopes:
+            return refused_account("no_scope", "the key lacks the scope mail.send")
+        return outcome
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what would not get through SendGrid: too many categories, too much of all."""

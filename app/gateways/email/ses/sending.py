@@ -15,14 +15,17 @@ from app.domain.vocabulary import Channel, OutcomeClass
 from app.errors import ConfigurationError, Invalid, Unavailable
 from app.gateways.answers import identifier, json_object
 from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.email.ses.account import outcome_of_account
 from app.gateways.email.ses.bulk import MOST_ENTRIES, bulk_outcomes, bulk_parameters, joint
 from app.gateways.email.ses.contents import content_of, in_ascii, inexpressible, tags_of
 from app.gateways.email.ses.refusals import refusals
 from app.gateways.email.ses.signing import Credentials, CredentialsSource, signed_headers
+from app.gateways.probing import PROBE_TIMEOUT
 from app.settings import Settings
 
 _ONE = "/v2/email/outbound-emails"
 _MANY = "/v2/email/outbound-bulk-emails"
+_ACCOUNT = "/v2/email/account"
 _SERVICE = "ses"
 
 
@@ -77,15 +80,17 @@ class Ses:
         if self.configuration_set:
             parameters["ConfigurationSetName"] = self.configuration_set
         url, body = f"{self.endpoint}{_ONE if alone else _MANY}", orjson.dumps(parameters)
-        headers = signed_headers(
-            url=url,
-            body=body,
-            credentials=self._current_credentials(),
-            service=_SERVICE,
-            region=self.region,
-            now=now,
-        )
-        return HttpRequest(url=url, body=body, headers=headers, timeout=self.timeout)
+        return HttpRequest(url=url, body=body, headers=self._signed(url, body, now), timeout=self.timeout)
+
+    def probe(self, now: datetime) -> HttpRequest:
+        """Ask how our account stands (GetAccount)."""
+        url = f"{self.endpoint}{_ACCOUNT}"
+        headers = self._signed(url, b"", now, method="GET")
+        return HttpRequest(url=url, body=b"", headers=headers, method="GET", timeout=PROBE_TIMEOUT)
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the credentials hold and the account may send."""
+        return outcome_of_account(response)
 
     def joint(self, messages: Sequence[Envelope]) -> int:
         """Tell how many messages from the front one request can carry: those that all say the same."""
@@ -116,6 +121,17 @@ class Ses:
         if message.reply_to:
             parameters["ReplyToAddresses"] = [in_ascii(message.reply_to)]
         return parameters
+
+    def _signed(self, url: str, body: bytes, now: datetime, method: str = "POST") -> dict[str, str]:
+        return signed_headers(
+            method=method,
+            url=url,
+            body=body,
+            credentials=self._current_credentials(),
+            service=_SERVICE,
+            region=self.region,
+            now=now,
+        )
 
     def _current_credentials(self) -> Credentials:
         try:

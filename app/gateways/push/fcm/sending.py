@@ -1,17 +1,20 @@
 """Push through Firebase Cloud Messaging, by version 1 of its HTTP API: one message a request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
+from uuid import UUID
 
 import orjson
 
+from app.domain.facts import Tag
 from app.domain.outcomes import Outcome
-from app.domain.vocabulary import Channel, OutcomeClass
+from app.domain.vocabulary import Channel, OutcomeClass, Priority
 from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import identifier, json_object
 from app.gateways.base import Envelope, HttpFailure, HttpRequest, HttpResponse
+from app.gateways.probing import PROBE_TIMEOUT, WELL
 from app.gateways.push.credentials import InFlight
 from app.gateways.push.fcm.access import AccessTokens, ServiceAccount
 from app.gateways.push.fcm.message import body, excesses, is_dry_run
@@ -20,6 +23,14 @@ from app.gateways.transport import Transport
 from app.settings import Settings
 
 _URL = "https://fcm.googleapis.com"
+_NOTHING = Envelope(
+    tag=Tag(uuid=UUID(int=0), priority=Priority.P4, attempt=1),
+    channel=Channel.PUSH,
+    address="topic:tocsin-probe",
+    sender="",
+    text="dry run",
+    options={"platform": "fcm", "push": {"dry_run": True}},
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +90,15 @@ class Fcm:
             return [_accepted(message, response)]
         renewed = is_about_our_token(response) and self.tokens.refused(used)
         return [refusal(message, response, token_renewed=renewed)]
+
+    def probe(self, now: datetime) -> HttpRequest:
+        """Give a notification for a topic of nobody to be looked at only."""
+        return replace(self.build([_NOTHING], now), timeout=PROBE_TIMEOUT)
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the service account may send."""
+        (outcome,) = self.read([_NOTHING], response)
+        return WELL if outcome.kind is OutcomeClass.ACCEPTED else outcome
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what FCM would not take: reserved keys, too many bytes, a token that Apple issued."""

@@ -12,6 +12,7 @@ from app.domain.vocabulary import Channel, ConfigScope, OutcomeClass
 from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import code_in_short, identifier, in_short, json_object, wait_asked_for, words
 from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.probing import PROBE_TIMEOUT, outcome_by_status
 from app.gateways.sms.bird.channels import channels_of
 from app.gateways.sms.texts import sender_of, unsendable
 from app.settings import Settings
@@ -100,6 +101,21 @@ class Bird:
             retry_after=wait_asked_for(response.headers) if kind == OutcomeClass.THROTTLE else None,
         )
         return [outcome]
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — Bird takes no time; the protocol gives one.
+        """Ask about one of our channels."""
+        channel = next(iter(self.channels.values()))
+        return HttpRequest(
+            url=f"{self.url}/workspaces/{self.workspace}/channels/{channel}",
+            headers={"Authorization": f"AccessKey {self.access_key}"},
+            body=b"",
+            method="GET",
+            timeout=PROBE_TIMEOUT,
+        )
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the key is known."""
+        return outcome_by_status(response)
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Bird would drop; a sender without a channel of its own would be another sender."""
