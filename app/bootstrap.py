@@ -33,9 +33,11 @@ from app.services.audit_reading import AuditService
 from app.services.catalog import Catalog
 from app.services.console_key import console_key
 from app.services.controls.service import EmergencyService
+from app.services.dead_letters import DeadLetterService
 from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
 from app.services.gateways import GatewaysService
+from app.services.held_decisions import HeldDecisions
 from app.services.help_desk import HelpDesk
 from app.services.diagnostics.checking import Scene
 from app.services.diagnostics.names import Dns
@@ -191,6 +193,17 @@ class App:
     @cached_property
     def messages(self) -> MessageService:
         return MessageService(self.engine, self.catalog, self.wake, self.settings)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetterService:
+        return DeadLetterService(self.engine, self.settings.lanes, self.wake, self.channels_of_gateways)
+
+    @cached_property
+    def held_decisions(self) -> HeldDecisions:
+        return HeldDecisions(self.engine, self.settings.lanes, self.wake)
+
+    def channels_of_gateways(self) -> dict[str, Channel]:
+        return {name: gateway.channel for name, gateway in self.gateways.items()}
 
     @cached_property
     def templates(self) -> TemplateService:

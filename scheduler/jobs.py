@@ -28,6 +28,7 @@ from app.services.upkeep.holding import review_held
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import ensure_partitions
+from app.services.upkeep.replays import advance_replays
 from app.services.upkeep.probing import probe_gateways
 from app.services.upkeep.spending import fold_spending
 from app.settings import Settings
@@ -80,6 +81,7 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
         Job(name="go on clearing", every=_SECOND, run=go_on_clearing),
         Job(name="call back stopped", every=_SECOND, run=Recall().run),
+        Job(name="advance replays", every=5 * _SECOND, run=advance_replays),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
         Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),
         Job(name="gateway health", every=_MINUTE, run=write_health),

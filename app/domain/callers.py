@@ -23,6 +23,7 @@ SCOPES = {
     "messages:p0": "send emergencies (P0)",
     "messages:priority": "give a message another priority than its type's",
     "messages:gateway": "name the gateway a message goes through",
+    "messages:replay": "send again what was not sent, decide about what may have been",
     "templates:read": "read templates",
     "templates:write": "write templates and send tests",
     "suppressions:read": "read the suppression list",

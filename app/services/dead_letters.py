@@ -32,7 +32,7 @@ from app.wake import Wake
 
 MOST = 200
 MOST_UUIDS = 1000
-FASTEST = 1000.0  # messages a second
+SLOWEST, FASTEST = 0.1, 1000.0  # messages a second
 COUNTED_UP_TO = 100_000
 
 REPLAYABLE = frozenset({Status.FAILED, Status.EXPIRED, Status.CANCELLED})
@@ -223,8 +223,8 @@ class DeadLetterService:
         if not criteria.statuses or not REPLAYABLE.issuperset(criteria.statuses):
             words = "must be some of failed, expired, cancelled; held messages are decided about"
             faults.append(Fault("statuses", words))
-        if not 0 < per_second <= FASTEST:
-            faults.append(Fault("per_second", f"must be above 0 and at most {FASTEST:g}"))
+        if not SLOWEST <= per_second <= FASTEST:
+            faults.append(Fault("per_second", f"must be from {SLOWEST:g} to {FASTEST:g}"))
         if criteria.uuids is not None and len(criteria.uuids) > MOST_UUIDS:
             faults.append(Fault("uuids", f"may be {MOST_UUIDS} at most"))
         if gateway is not None and criteria.channel is None:
