@@ -57,6 +57,9 @@ from app.services.sessions import Limits, Sessions
 from app.services.signing_in import SignIn
 from app.services.stats import StatsService
 from app.services.suppressions import SuppressionService
+from app.services.template_desk import TemplateDesk
+from app.services.template_rebuilding import TemplateRebuilding
+from app.services.template_trials import TemplateTrials
 from app.services.templates import TemplateService
 from app.services.topic_sync import TopicSync
 from app.services.topics import TopicService
@@ -213,6 +216,19 @@ class App:
             second_person=self.settings.template_second_person,
             most_segments=self.settings.max_sms_segments,
         )
+
+    @cached_property
+    def template_desk(self) -> TemplateDesk:
+        return TemplateDesk(self.engine, most_segments=self.settings.max_sms_segments)
+
+    @cached_property
+    def template_rebuilding(self) -> TemplateRebuilding:
+        return TemplateRebuilding(self.engine, self.templates)
+
+    @cached_property
+    def template_trials(self) -> TemplateTrials:
+        region = self.settings.phone_region
+        return TemplateTrials(self.engine, self.template_desk, self.messages, region=region)
 
     @cached_property
     def suppressions(self) -> SuppressionService:

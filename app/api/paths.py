@@ -6,7 +6,10 @@ from typing import Any
 from werkzeug.routing import BaseConverter
 from werkzeug.routing.converters import UUIDConverter
 
+from app.domain.templates.building import Kind
 from app.domain.vocabulary import Channel
+
+FRAGMENTS = {"layouts": Kind.LAYOUT, "partials": Kind.PARTIAL}
 
 _LARGEST_ID = 10**18 - 1
 _PART = re.compile(r"<(?:(\w+):)?(\w+)>")
@@ -27,6 +30,15 @@ class ChannelConverter(BaseConverter):
         return Channel(value)
 
 
+class FragmentsConverter(BaseConverter):
+    """What templates are made with."""
+
+    regex = "|".join(FRAGMENTS)
+
+    def to_python(self, value: str) -> Kind:
+        return FRAGMENTS[value]
+
+
 class IdConverter(BaseConverter):
     """A row's number, of no more digits than the database takes."""
 
@@ -41,12 +53,14 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
     "slug": SlugConverter,
     "channel": ChannelConverter,
     "id": IdConverter,
+    "fragments": FragmentsConverter,
 }
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "uuid": {"type": "string", "format": "uuid"},
     "slug": {"type": "string", "pattern": f"^{SlugConverter.regex}$"},
     "channel": {"type": "string", "enum": [channel.value for channel in Channel]},
+    "fragments": {"type": "string", "enum": list(FRAGMENTS)},
     "id": {"type": "integer", "minimum": 0, "maximum": _LARGEST_ID},
 }
 

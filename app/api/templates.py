@@ -4,9 +4,17 @@ from flask import Response
 
 from app.api.answers import answer, empty
 from app.api.calls import Call
-from app.api.models.answers import Rendered, TemplatePage, TemplateState, TemplateVersion, VersionPage
-from app.api.models.rules import (
+from app.api.models.template_answers import (
+    CheckReport,
+    Rendered,
+    TemplatePage,
+    TemplateState,
+    TemplateVersion,
+    VersionPage,
+)
+from app.api.models.templates import (
     Activation,
+    DraftCheck,
     DraftPreview,
     InLocale,
     NewVersion,
@@ -32,7 +40,13 @@ _ONE = "/v1/templates/<channel:channel>/<slug:slug>"
 )
 def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 - A view's signature.
     """List templates."""
-    page = app.templates.list(channel=query.channel, cursor=query.cursor, limit=query.limit)
+    page = app.templates.list(
+        channel=query.channel,
+        slug=query.slug,
+        search=query.search,
+        cursor=query.cursor,
+        limit=query.limit,
+    )
     return answer(200, page)
 
 
@@ -46,10 +60,18 @@ def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 -
 def save(app: App, call: Call, body: NewVersion) -> Response:
     """Save a template.
 
-    Makes the template, or its next version. Messages that were accepted keep the version they have.
+    Makes the template, or its next version, with the layout and the partials that are in use now.
+    Messages that were accepted keep the version they have. A version that is to be activated must be
+    without errors; see `check`.
     """
     saved = app.templates.save(
-        call.who, body.slug, body.channel, body.draft(), locale=body.locale, activate=body.activate
+        call.who,
+        body.slug,
+        body.channel,
+        body.draft(),
+        locale=body.locale,
+        activate=body.activate,
+        why=body.why,
     )
     locale = f"?locale={body.locale}" if body.locale else ""
     location = f"/v1/templates/{body.channel}/{body.slug}{locale}"
@@ -104,9 +126,11 @@ def versions(app: App, call: Call, channel: Channel, slug: str, query: Versions)
 def activate(app: App, call: Call, channel: Channel, slug: str, body: Activation) -> Response:
     """Activate a version.
 
-    New messages get it within two seconds.
+    New messages get it within two seconds. It must be without errors; where two people are needed,
+    whoever saved it is refused.
     """
-    return answer(200, app.templates.activate(call.who, slug, channel, body.version, locale=body.locale))
+    view = app.templates.activate(call.who, slug, channel, body.version, locale=body.locale, why=body.why)
+    return answer(200, view)
 
 
 @resource.operation(
@@ -118,8 +142,10 @@ def activate(app: App, call: Call, channel: Channel, slug: str, body: Activation
 )
 def preview(app: App, call: Call, channel: Channel, slug: str, body: Preview) -> Response:  # noqa: ARG001 - A view's signature.
     """Fill a saved version in."""
-    content = app.templates.preview(slug, channel, body.data, locale=body.locale, version=body.version)
-    return answer(200, content)
+    shown = app.template_desk.preview(
+        slug, channel, body.data, locale=body.locale, version=body.version, fill=body.fill
+    )
+    return answer(200, shown)
 
 
 @resource.operation(
@@ -131,4 +157,20 @@ def preview(app: App, call: Call, channel: Channel, slug: str, body: Preview) ->
 )
 def preview_draft(app: App, call: Call, body: DraftPreview) -> Response:  # noqa: ARG001 - A view's signature.
     """Fill in a template that is not saved."""
-    return answer(200, app.templates.preview_draft(body.template.draft(), body.data))
+    shown = app.template_desk.preview_draft(
+        body.template.draft(), body.data, channel=body.channel, locale=body.locale, fill=body.fill
+    )
+    return answer(200, shown)
+
+
+@resource.operation(
+    "POST",
+    "/v1/templates/check",
+    scope="templates:read",
+    body=DraftCheck,
+    replies={200: Reply("All that was found", CheckReport)},
+)
+def check_draft(app: App, call: Call, body: DraftCheck) -> Response:  # noqa: ARG001 - A view's signature.
+    """Look a template over that is not saved."""
+    report = app.template_desk.check_draft(body.channel, body.template.draft(), locale=body.locale)
+    return answer(200, report)

@@ -142,7 +142,7 @@ def preview(
 ) -> None:
     """Fill a template in."""
     given = data_of(data)
-    content = application().templates.preview(slug, channel, given, locale=locale, version=version)
+    content = application().template_desk.preview(slug, channel, given, locale=locale, version=version)
     if as_json:
         print_json(content)
     elif part:

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
 
 from app.domain.templates import checking_mail, checking_texts
 from app.domain.templates.building import Built, Kind, Shelf, TakenIn, Written, build
@@ -10,6 +13,8 @@ from app.domain.templates.findings import Finding, Level, error, info, warning
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import Fault, Invalid
 from app.services.template_previews import render
+from app.services.template_shelf import ActiveShelf, PinnedShelf
+from app.services.template_views import VersionView
 
 _LINE = re.compile(r"line (\d+)(?: of ((?:layout|partial) \S+))?: (.*)", re.DOTALL)
 
@@ -129,4 +134,39 @@ def _as_finding(fault: Fault) -> Finding:
         advice=advice,
         line=int(found[1]),
         fragment=found[2],
+    )
+
+
+def subject_of(head: sa.Row[Any], written: Written) -> Subject:
+    """Say what a version of this head is looked over as."""
+    return Subject(
+        kind=Kind(head.kind),
+        channel=Channel(head.channel),
+        message_type=MessageType(head.message_type) if head.message_type else None,
+        written=written,
+    )
+
+
+def looked_over(
+    conn: sa.Connection, head: sa.Row[Any], saved: VersionView, *, most_segments: int
+) -> tuple[Finding, ...]:
+    """Look a saved version over with what it was made with, not with what is active by now."""
+    subject = subject_of(head, saved.written)
+    found = report(subject, PinnedShelf(conn, saved.taken_in), most_segments=most_segments).findings
+    now = ActiveShelf(conn, subject.channel, head.locale)
+    return (*found, *outdated(saved.taken_in, now))
+
+
+def require_no_error(found: Sequence[Finding]) -> None:
+    """Raise Invalid with each error that was found."""
+    errors = [each for each in found if each.level is Level.ERROR]
+    if errors:
+        raise Invalid([Fault(each.place, _told(each)) for each in errors])
+
+
+def _told(finding: Finding) -> str:
+    where = f"line {finding.line}" if finding.line else ""
+    where += f" of {finding.fragment}" if finding.fragment else ""
+    return (
+        f"{where}: {finding.message}; {finding.advice}" if where else f"{finding.message}; {finding.advice}"
     )

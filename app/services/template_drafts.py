@@ -12,7 +12,7 @@ from app.domain.templates.building import Kind, Markup
 from app.domain.templates.parts import part_faults, stands_for_words
 from app.domain.vocabulary import Channel
 from app.errors import Fault, Invalid
-from app.services.template_rows import Name, TemplateDraft, VersionView
+from app.services.template_views import Name, TemplateDraft, VersionView
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")

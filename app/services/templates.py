@@ -1,33 +1,28 @@
 """Templates, layouts and partials, and their versions."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
-from app.domain.rendering import compile_parts
 from app.domain.templates import diffing
 from app.domain.templates.building import Kind, build
 from app.domain.templates.diffing import PartDiff
-from app.domain.templates.findings import Finding, Level
-from app.domain.vocabulary import Channel, MessageType
-from app.errors import Conflict, Fault, Invalid, NotFound
-from app.services import paging, template_checks, template_rows
+from app.domain.vocabulary import Channel
+from app.errors import Conflict
+from app.services import paging, template_rows
 from app.services.audit import Who, record
 from app.services.catalog import Catalog
-from app.services.template_checks import Report, Subject
+from app.services.template_checks import findings, looked_over, require_no_error, subject_of
 from app.services.template_drafts import checked_draft, compared_parts
-from app.services.template_previews import TemplatePreview, render
-from app.services.template_rows import HeadFilter, Name, TemplateDraft, TemplateView, VersionView
-from app.services.template_shelf import ActiveShelf, PinnedShelf
+from app.services.template_shelf import ActiveShelf
+from app.services.template_views import HeadFilter, Name, TemplateDraft, TemplateView, VersionView
 from app.services.views import Page
 
 __all__ = ["HeadFilter", "Kind", "Name", "TemplateDraft", "TemplateService", "TemplateView", "VersionView"]
 
 MOST = 200
-MOST_DEPENDENTS = 500
 
 
 class TemplateService:
@@ -73,10 +68,9 @@ class TemplateService:
             built = build(draft.written, ActiveShelf(conn, channel, locale), kind=kind)
             head = template_rows.head_for_writing(conn, name, draft)
             is_active = activate and not self._wants_second(head)
-            subject = _subject(head, draft)
-            found = template_checks.findings(subject, built, most_segments=self._most_segments)
             if is_active:
-                _require_no_error(tuple(found))
+                subject = subject_of(head, draft.written)
+                require_no_error(tuple(findings(subject, built, most_segments=self._most_segments)))
             version = template_rows.add_version(
                 conn, head.id, draft.written, built, author=who.actor, note=draft.note
             )
@@ -111,7 +105,7 @@ class TemplateService:
                 raise Conflict(
                     f"version {version} was saved by {who.actor}; a second person must activate it"
                 )
-            _require_no_error(self._looked_over(conn, name, head, saved))
+            require_no_error(looked_over(conn, head, saved, most_segments=self._most_segments))
             template_rows.change(conn, head.id, active_version=version, is_active=True)
             before = {"version": head.active_version, "is_active": head.is_active}
             after = {"version": version, "is_active": True}
@@ -161,31 +155,6 @@ class TemplateService:
             after = {"version": made, "from": version}
             record(conn, who, f"{name.kind}.restore", str(name), after=after, why=why)
             return template_rows.version_of(conn, head, made)
-
-    def rebuild(self, who: Who, name: Name, *, activate: bool = False, why: str | None = None) -> VersionView:
-        """Save the active version again with the layouts and partials that are in use now.
-
-        Raises Conflict where there is no active version, Invalid where it cannot be built with them.
-        """
-        view = self.get(name.slug, name.channel, locale=name.locale, kind=name.kind)
-        if view.active is None:
-            raise Conflict(f"{name.kind} {name.slug!r} has no active version to rebuild")
-        draft = replace(draft_of(view, view.active), note="Rebuilt with newer layouts and partials")
-        return self.save(
-            who,
-            name.slug,
-            name.channel,
-            draft,
-            locale=name.locale,
-            activate=activate,
-            kind=name.kind,
-            why=why,
-        )
-
-    def dependents(self, name: Name) -> tuple[Name, ...]:
-        """List the templates whose active version takes a layout or a partial in, 500 at most."""
-        with unavailable_when_down(), self._engine.connect() as conn:
-            return tuple(template_rows.dependents(conn, name, MOST_DEPENDENTS))
 
     def get(
         self, slug: str, channel: Channel, *, locale: str | None = None, kind: Kind = Kind.TEMPLATE
@@ -251,118 +220,8 @@ class TemplateService:
             after = compared_parts(template_rows.version_of(conn, head, new))
         return tuple(diffing.compare(part, before[part], after[part]) for part in before)
 
-    def check(self, name: Name, version: int | None = None) -> Report:
-        """Look a saved version over, the active one where none is named, else the newest."""
-        with unavailable_when_down(), self._engine.connect() as conn:
-            head = template_rows.head_of(conn, name)
-            wanted = version or head.active_version or template_rows.latest(conn, head.id)
-            saved = template_rows.version_of(conn, head, wanted)
-            return template_checks.of_findings(self._looked_over(conn, name, head, saved))
-
-    def check_draft(
-        self, channel: Channel, draft: TemplateDraft, *, locale: str | None = None, kind: Kind = Kind.TEMPLATE
-    ) -> Report:
-        """Look over what is not saved."""
-        subject = Subject(kind=kind, channel=channel, message_type=draft.message_type, written=draft.written)
-        try:
-            checked_draft(Name("draft", channel, locale, kind), draft)
-        except Invalid as exc:
-            return template_checks.of_faults(exc.faults)
-        with unavailable_when_down(), self._engine.connect() as conn:
-            shelf = ActiveShelf(conn, channel, locale)
-            return template_checks.report(subject, shelf, most_segments=self._most_segments)
-
-    def preview(
-        self,
-        slug: str,
-        channel: Channel,
-        data: Mapping[str, Any],
-        *,
-        locale: str | None = None,
-        version: int | None = None,
-        fill: bool = False,
-    ) -> TemplatePreview:
-        """Render a saved version; examples stand in for what `data` leaves out. Raises Invalid."""
-        with unavailable_when_down(), self._engine.connect() as conn:
-            head = template_rows.head_of(conn, Name(slug, channel, locale))
-            wanted = version or head.active_version
-            if wanted is None:
-                raise NotFound(f"template {slug!r} has no active version")
-            saved = template_rows.version_of(conn, head, wanted)
-        compiled = compile_parts(
-            saved.subject,
-            saved.compiled_html,
-            saved.compiled_text,
-            variables=saved.variables,
-            own=saved.parts,
-        )
-        return render(channel, compiled, saved.variables, data, fill=fill)
-
-    def preview_draft(
-        self,
-        draft: TemplateDraft,
-        data: Mapping[str, Any],
-        *,
-        channel: Channel = Channel.EMAIL,
-        locale: str | None = None,
-        fill: bool = False,
-    ) -> TemplatePreview:
-        """Render what is not saved, with its layout and partials as they are now; raises Invalid."""
-        with unavailable_when_down(), self._engine.connect() as conn:
-            built = build(draft.written, ActiveShelf(conn, channel, locale))
-        return render(channel, built.compiled, built.variables, data, fill=fill)
-
-    def _looked_over(
-        self, conn: sa.Connection, name: Name, head: sa.Row[Any], saved: VersionView
-    ) -> tuple[Finding, ...]:
-        """Look a saved version over with what it was made with, not with what is active by now."""
-        subject = _subject(head, saved)
-        report = template_checks.report(
-            subject, PinnedShelf(conn, saved.taken_in), most_segments=self._most_segments
-        )
-        now = ActiveShelf(conn, name.channel, name.locale)
-        return (*report.findings, *template_checks.outdated(saved.taken_in, now))
-
     def _wants_second(self, head: sa.Row[Any]) -> bool:
         return self._second_person or bool(head.second_person)
 
     def _shown(self, view: TemplateView) -> TemplateView:
         return replace(view, second_person=True) if self._second_person else view
-
-
-def draft_of(view: TemplateView, version: VersionView) -> TemplateDraft:
-    """Give a version as the draft of the next."""
-    return TemplateDraft(
-        name=view.name,
-        description=view.description,
-        subject=version.subject,
-        body_html=version.body_html,
-        body_text=version.body_text,
-        markup=version.markup,
-        layout=version.layout,
-        parts=version.parts,
-        variables=version.variables,
-    )
-
-
-def _subject(head: sa.Row[Any], said: TemplateDraft | VersionView) -> Subject:
-    return Subject(
-        kind=Kind(head.kind),
-        channel=Channel(head.channel),
-        message_type=MessageType(head.message_type) if head.message_type else None,
-        written=said.written,
-    )
-
-
-def _require_no_error(found: Sequence[Finding]) -> None:
-    errors = [each for each in found if each.level is Level.ERROR]
-    if errors:
-        raise Invalid([Fault(each.place, _told(each)) for each in errors])
-
-
-def _told(finding: Finding) -> str:
-    where = f"line {finding.line}" if finding.line else ""
-    where += f" of {finding.fragment}" if finding.fragment else ""
-    return (
-        f"{where}: {finding.message}; {finding.advice}" if where else f"{finding.message}; {finding.advice}"
-    )

@@ -126,6 +126,7 @@ def keys(app) -> dict[str, str]:
         "everything": ("own", SCOPES, {}),
         "reader": ("own", ["messages:read"], {}),
         "sender": ("other", ["messages:send", "messages:read"], {}),
+        "writer": ("own", ["templates:read", "templates:write"], {}),
         "slowed": ("own", ["messages:read"], {"max_per_minute": 2}),
         "elsewhere": ("own", ["messages:read"], {"allowed_addresses": ["192.0.2.0/24"]}),
     }

@@ -1,7 +1,6 @@
 """Answers that are put together here; the others are the services' own views."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -122,63 +121,6 @@ class ImportResult(Answer):
     known: int
     invalid: int
     rejects: list[Rejected]
-
-
-class Rendered(Answer):
-    """A template filled in; what it has no part for is null."""
-
-    subject: str | None
-    html: str | None
-    text: str | None
-
-
-class DeclaredVariable(Answer):
-    """What a template declares about one of its variables."""
-
-    name: str
-    type: str
-    required: bool
-    example: Any
-    default: Any
-
-
-class TemplateVersion(Answer):
-    """One saved version of a template, which never changes."""
-
-    version: int
-    subject: str | None
-    body_html: str | None
-    body_text: str | None
-    variables: list[DeclaredVariable]
-    created_by: str
-    created_at: datetime
-    is_active: bool
-
-
-class TemplateState(Answer):
-    """A template with its active version, which is null before the first activation."""
-
-    slug: str
-    channel: Channel
-    locale: str | None
-    name: str
-    description: str
-    is_active: bool
-    active_version: int | None
-    latest_version: int
-    active: TemplateVersion | None
-    created_at: datetime
-    updated_at: datetime
-
-
-class TemplatePage(Answer):
-    items: list[TemplateState]
-    next: str | None
-
-
-class VersionPage(Answer):
-    items: list[TemplateVersion]
-    next: str | None
 
 
 class Check(Answer):
