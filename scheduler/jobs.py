@@ -12,8 +12,11 @@ from app.services.beats import forget_the_gone
 from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_deltas
 from app.services.deliveries import count_deliveries, forget_deliveries
 from app.services.diagnostics.service import DiagnosticsService
+from app.services.guessing import forget_origins
 from app.services.sending.gate import note_holds
 from app.services.sending.tools import Tools
+from app.services.sessions import forget_sessions
+from app.services.throughput import forget_throughput
 from app.services.upkeep import incoming
 from app.services.upkeep.advancing import advance_sequences, forget_sequences
 from app.services.upkeep.breakers import restore_breakers
@@ -135,6 +138,11 @@ def _fold_counts(tools: Tools) -> int:
     return fold_batch_deltas(tools.engine)
 
 
+def _forget_sign_ins(tools: Tools) -> int:
+    now = datetime.now(UTC)
+    return forget_sessions(tools.engine, now=now) + forget_origins(tools.engine, now=now)
+
+
 def _discard_uploads(tools: Tools) -> int:
     return discard_abandoned_uploads(tools.engine)
 def watching_jobs(diagnostics: DiagnosticsService) -> tuple[Job, ...]:
@@ -149,6 +157,8 @@ def watching_jobs(diagnostics: DiagnosticsService) -> tuple[Job, ...]:
         Job(name="diagnose outside", every=60 * _MINUTE, offset=7 * _MINUTE, run=partial(look, deep=True)),
         Job(name="forget diagnostics", every=_DAY, run=lambda _: diagnostics.forget()),
         Job(name="count deliveries", every=_MINUTE, run=count_deliveries),
+        Job(name="forget throughput", every=60 * _MINUTE, run=forget_throughput),
+        Job(name="forget sessions", every=60 * _MINUTE, run=_forget_sign_ins),
         Job(name="forget deliveries", every=_DAY, run=forget_deliveries),
         Job(name="forget processes", every=60 * _MINUTE, run=_forget_processes),
     )

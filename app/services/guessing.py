@@ -6,6 +6,7 @@ from ipaddress import ip_address, ip_network
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from app.db.engine import unavailable_when_down
 from app.db.tables import sign_in_origins, users
 
 # A person mistypes; a program tries on. The wait doubles with each further failure.
@@ -63,7 +64,7 @@ def note_success(conn: sa.Connection, user_id: int) -> None:
 
 def forget_origins(engine: sa.Engine, *, now: datetime) -> int:
     """Remove what is too long ago to count; gives how many."""
-    with engine.begin() as conn:
+    with unavailable_when_down(), engine.begin() as conn:
         return conn.execute(sa.delete(sign_in_origins).where(_O.last_at < now - FORGOTTEN_AFTER)).rowcount
 
 

@@ -49,6 +49,7 @@ from app.db.tables.rules import (
 )
 from app.db.tables.sequences import sequence_messages, sequence_steps, sequences
 from app.db.tables.signing_in import console_keys, recovery_codes, sign_in_origins, user_sessions
+from app.db.tables.throughput import throughput
 from app.db.tables.watching import delivery_counted, delivery_counts, diagnostic_runs, process_beats
 from app.db.tables.workings import (
     control_messages,
@@ -112,6 +113,7 @@ __all__ = [
     "spending",
     "spending_deltas",
     "suppression_list",
+    "throughput",
     "topic_members",
     "topics",
     "user_sessions",
