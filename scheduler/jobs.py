@@ -28,6 +28,7 @@ from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
 from app.services.upkeep.expiring import Expiry
 from app.services.upkeep.gateways import forget_health, shift_weights, write_health
 from app.services.upkeep.holding import review_held
+from app.services.upkeep.inquiring import ask_gateways
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import ensure_partitions
@@ -123,6 +124,7 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
     clean = partial(clean_up, retention=timedelta(days=settings.retention_days))
     forget = partial(forget_sequences, retention=timedelta(days=settings.retention_days))
     return [
+        Job(name="ask gateways", every=30 * _SECOND, run=ask_gateways),
         Job(name="review held", every=_MINUTE, run=held),
         Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
         Job(name="rate counters", every=5 * _MINUTE, run=save_counts),

@@ -192,6 +192,45 @@ class Probing(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Inquiry:
+    """A try of which nobody knows what became: what it was to send, and between when and when it was made."""
+
+    message: Envelope
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sighting:
+    """A message that a gateway has and that may be the one it was asked about; `facts` say how it is.
+
+    It is `certain` where it bears the name of the try; else numbers, words and time speak for it, and it is
+    another one where a message of ours is known to have its `external_id`.
+    """
+
+    external_id: str
+    facts: Sequence[Fact]
+    certain: bool = False
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """A gateway that can be asked later what became of a message.
+
+    That it finds nothing proves nothing: no vendor here promises that what it has taken is in its list at
+    once, or will be.
+    """
+
+    def inquire(self, inquiry: Inquiry) -> HttpRequest:
+        """Make the request that asks."""
+        ...
+
+    def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
+        """Read what was found; None where the answer tells nothing at all. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebhookRequest:
     """A request to /webhooks/…, as raw as it came. Header names are in lower case.
 

@@ -55,13 +55,29 @@ class Account:
 
     def post(self, resource: str, form: Form) -> HttpRequest:
         """Make the request that creates a resource of the account, as in "Messages"."""
-        credentials = b64encode(f"{self.user}:{self.password}".encode()).decode()
         return HttpRequest(
-            url=f"{self.url}/2010-04-01/Accounts/{self.sid}/{resource}.json",
-            headers={"Content-Type": _FORM, "Authorization": f"Basic {credentials}"},
+            url=self._url(resource),
+            headers={"Content-Type": _FORM, "Authorization": self._authorization},
             body=urlencode(form).encode(),
             timeout=self.timeout,
         )
+
+    def get(self, resource: str, query: Form) -> HttpRequest:
+        """Make the request that lists resources of the account."""
+        return HttpRequest(
+            method="GET",
+            url=f"{self._url(resource)}?{urlencode(query)}",
+            headers={"Authorization": self._authorization},
+            body=b"",
+            timeout=self.timeout,
+        )
+
+    @property
+    def _authorization(self) -> str:
+        return f"Basic {b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
+
+    def _url(self, resource: str) -> str:
+        return f"{self.url}/2010-04-01/Accounts/{self.sid}/{resource}.json"
 
     def ask(self) -> HttpRequest:
         """Make a request that only looks.

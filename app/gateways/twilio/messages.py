@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from app.domain.vocabulary import Channel
-from app.gateways.base import Envelope
+from app.gateways.base import Envelope, HttpRequest, HttpResponse, Inquiry, Sighting
+from app.gateways.twilio import inquiries
 from app.gateways.twilio.account import Account
 from app.gateways.twilio.parties import bare, is_service
 from app.gateways.twilio.sending import Form, OfAccount, options_of
@@ -20,6 +21,7 @@ MOST_WHATSAPP_MEDIA = 1
 SHORTEST_VALIDITY = timedelta(seconds=1)
 LONGEST_VALIDITY = timedelta(hours=10)
 
+_PREFIX = "whatsapp:"
 _TEMPLATE = re.compile(r"HX[0-9a-fA-F]{32}")
 
 
@@ -50,6 +52,14 @@ class Twilio(OfAccount):
         """Name what Twilio would refuse or drop."""
         return _unsendable(message, MOST_MEDIA)
 
+    def inquire(self, inquiry: Inquiry) -> HttpRequest:
+        """Ask what there is to the number."""
+        return inquiries.request_for(self.account, inquiry)
+
+    def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
+        """Find what says the same."""
+        return inquiries.sightings(inquiry, response)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TwilioWhatsApp(OfAccount):
@@ -63,8 +73,8 @@ class TwilioWhatsApp(OfAccount):
         """Say what is to be sent in Twilio's own fields."""
         sender = bare(message.sender)
         return [
-            ("To", f"whatsapp:{message.address}"),
-            *_from(sender if is_service(sender) else f"whatsapp:{sender}", None),
+            ("To", f"{_PREFIX}{message.address}"),
+            *_from(sender if is_service(sender) else f"{_PREFIX}{sender}", None),
             *_content(message, options_of(message)),
             *_common(self.account, message, now),
         ]
@@ -72,6 +82,14 @@ class TwilioWhatsApp(OfAccount):
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Twilio would refuse or drop."""
         return _unsendable(message, MOST_WHATSAPP_MEDIA)
+
+    def inquire(self, inquiry: Inquiry) -> HttpRequest:
+        """Ask what there is to the number."""
+        return inquiries.request_for(self.account, inquiry, _PREFIX)
+
+    def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
+        """Find what says the same; of what a template says nothing is known here."""
+        return inquiries.sightings(inquiry, response, _PREFIX)
 
 
 def _from(sender: str, service: str | None) -> Form:

@@ -14,6 +14,7 @@ from app.simulator.accounts.bandwidth import (
 )
 from app.simulator.exchange import Acceptance, Reply, Request, Webhook
 from app.simulator.parts import Parts
+from app.simulator.recall import Memory, Recall, asked
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import token_of
 from app.simulator.texts import Incoming, Text, accepted, broken, broken_one, fields_of, refused, taken
@@ -42,11 +43,14 @@ class Bandwidth:
 
     def __init__(self, serials: Iterator[int]) -> None:
         self._serials = serials
+        self._recall = Recall()
 
     def answer(self, request: Request, imposed: Fate | None, now: datetime) -> Reply:
         """Answer a request as Bandwidth does: who asks first, then how, then what."""
         if not _is_known(request.headers.get("authorization") or ""):
             return _refused(401, "unauthorized", "Authentication information is missing or wrong.")
+        if request.path == _PATH and request.method == "GET":
+            return self._list(asked(request.query))
         if request.path != _PATH or request.method != "POST":
             return _refused(404, "not-found", "There is nothing here.")
         if not (request.headers.get("content-type") or "").startswith("application/json"):
@@ -87,7 +91,28 @@ class Bandwidth:
             details={"media": "\n".join(media)},
         )
         acceptances = accepted(text, _message_id(next(self._serials)), self._serials, imposed)
+        for acceptance in acceptances:
+            self._recall.add(acceptance, text.words, now)
         return taken(202, _message(fields, acceptances[0].mail.external_id, now), acceptances)
+
+
+    def _list(self, wanted: Fields) -> Reply:
+        """List texts by numbers and time, the newest first; the list has no words and no tag."""
+        start, end = (_moment(wanted.get(name)) for name in ("fromDateTime", "toDateTime"))
+        found = [
+            _remembered(each)
+            for each in self._recall.all()
+            if each.acceptance.address == wanted.get("destinationTn", each.acceptance.address)
+            and each.acceptance.mail.sender == wanted.get("sourceTn", each.acceptance.mail.sender)
+            and (start is None or each.at >= start)
+            and (end is None or each.at <= end)
+        ]
+        page = {"totalCount": len(found), "pageInfo": {}, "messages": found[:1000]}
+        return refused(200, page, "look-up")
+
+
+def _moment(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
 def _is_known(authorization: str) -> bool:
@@ -140,6 +165,24 @@ def _message(fields: Fields, name: str, now: datetime) -> Fields:
         "segmentCount": 1,
         "direction": "out",
         **{key: fields[key] for key in ("to", "from", "text", "media", "tag", "priority") if key in fields},
+    }
+
+
+def _remembered(memory: Memory) -> Fields:
+    acceptance = memory.acceptance
+    status, code = bandwidth_callbacks.final_state(acceptance.fate)
+    return {
+        "messageId": acceptance.mail.external_id,
+        "accountId": BANDWIDTH_ACCOUNT_ID,
+        "sourceTn": acceptance.mail.sender,
+        "destinationTn": acceptance.address,
+        "messageStatus": status,
+        "messageDirection": "OUTBOUND",
+        "messageType": "mms" if acceptance.mail.details["media"] else "sms",
+        "segmentCount": 1,
+        "errorCode": code,
+        "receiveTime": bandwidth_callbacks.spelt(memory.at),
+        "messageLength": len(memory.words),
     }
 
 

@@ -59,6 +59,12 @@ def received(incoming: Incoming, now: datetime, *, step: int) -> Webhook:
     return _webhook(event, step)
 
 
+def final_state(fate: Fate) -> tuple[str, int]:
+    """Say what the list says of a text in the end: its status, and the code of an error."""
+    kind, _, code = _ENDINGS.get(fate, (_DELIVERED,))[-1]
+    return ("FAILED", code or 0) if kind == "message-failed" else ("DELIVERED", 0)
+
+
 def spelt(moment: datetime) -> str:
     """Write a time as Bandwidth does: UTC, microseconds, Z."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"

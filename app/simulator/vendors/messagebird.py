@@ -8,6 +8,7 @@ from datetime import datetime
 from app.simulator.accounts.messagebird import MESSAGEBIRD_ACCESS_KEY
 from app.simulator.exchange import Acceptance, Reply, Request, Webhook
 from app.simulator.parts import Parts
+from app.simulator.recall import Memory, Recall, asked
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import uuid_of
 from app.simulator.texts import Incoming, Text, accepted, broken, broken_one, fields_of, refused, taken
@@ -36,6 +37,7 @@ class MessageBird:
     def __init__(self, serials: Iterator[int], target: str) -> None:
         self._serials = serials
         self._own_url = f"{target}{messagebird_reports.PATH}"
+        self._recall = Recall()
 
     def answer(self, request: Request, imposed: Fate | None, now: datetime) -> Reply:
         """Answer a request as MessageBird does."""
@@ -43,6 +45,8 @@ class MessageBird:
             return _error(401, 2, "Request not allowed (incorrect access_key)", "access_key")
         if request.path != "/messages":
             return _error(404, 20, "not found")
+        if request.method == "GET":
+            return self._list(asked(request.query))
         if request.method != "POST":
             return _error(405, 20, "method not allowed")
         fields = fields_of(request.body)
@@ -80,9 +84,22 @@ class MessageBird:
             details={"reportUrl": str(fields.get("reportUrl") or self._own_url)},
         )
         name = _message_id(next(self._serials))
-        return taken(
-            201, _message(fields, recipients, name, now), accepted(text, name, self._serials, imposed)
-        )
+        acceptances = accepted(text, name, self._serials, imposed)
+        for acceptance in acceptances:
+            self._recall.add(acceptance, text.words, now)
+        return taken(201, _message(fields, recipients, name, now), acceptances)
+
+    def _list(self, wanted: Fields) -> Reply:
+        """List texts by our reference and by number, the newest first."""
+        found = [
+            _remembered(each)
+            for each in self._recall.all()
+            if each.acceptance.tag == wanted.get("reference", each.acceptance.tag)
+            and each.acceptance.address == wanted.get("recipient", each.acceptance.address)
+        ]
+        some = found[: int(str(wanted.get("limit", 20)))]
+        page = {"offset": 0, "limit": len(some), "count": len(some), "totalCount": len(found), "items": some}
+        return refused(200, page, "look-up")
 
 
 def _is_known(authorization: str) -> bool:
@@ -134,6 +151,21 @@ def _message(fields: Fields, recipients: Sequence[str], name: str, now: datetime
             "items": items,
         },
     }
+
+
+def _remembered(memory: Memory) -> Fields:
+    """Describe a text as the list has it: as it was taken, and what became of it."""
+    acceptance = memory.acceptance
+    fields = {"originator": acceptance.mail.sender, "body": memory.words, "reference": acceptance.tag}
+    status, code = messagebird_reports.final_state(acceptance.fate)
+    item = {
+        "recipient": int(acceptance.address),
+        "status": status,
+        "statusDatetime": messagebird_reports.spelt(memory.at),
+        **({"statusErrorCode": int(code)} if code else {}),
+    }
+    message = _message(fields, [acceptance.address], acceptance.mail.external_id, memory.at)
+    return {**message, "recipients": {"totalCount": 1, "items": [item]}}
 
 
 def _message_id(serial: int) -> str:

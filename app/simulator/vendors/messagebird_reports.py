@@ -49,6 +49,11 @@ def received(incoming: Incoming, own_url: str, now: datetime, *, step: int) -> W
     return _webhook(own_url, parameters, step)
 
 
+def final_state(fate: Fate) -> tuple[str, str]:
+    """Say what the list says of a text in the end: its status, and the code of an error."""
+    return _STATUSES.get(fate, _DELIVERED)[-1]
+
+
 def spelt(moment: datetime) -> str:
     """Write a time as MessageBird does: to the second, with its offset."""
     return f"{moment:%Y-%m-%dT%H:%M:%S}+00:00"

@@ -3,7 +3,7 @@
 import base64
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import orjson
@@ -16,6 +16,7 @@ from app.simulator.accounts.twilio import (
 )
 from app.simulator.exchange import GARBAGE, Acceptance, Ending, Mail, Reply, Request, Webhook, silence
 from app.simulator.parts import Parts
+from app.simulator.recall import Memory, Recall, asked
 from app.simulator.recipients import STORIES, Fate, fate_of
 from app.simulator.register import Entry, Register
 from app.simulator.vendors import twilio_calls, twilio_messages
@@ -53,12 +54,15 @@ class Twilio:
         self._serials = serials
         self._register = register
         self._home = home
+        self._recall = Recall()
 
     def answer(self, request: Request, imposed: Fate | None, now: datetime) -> Reply:
         """Answer a request as Twilio does: who asks first, then what."""
         if not _is_known(request.headers.get("authorization") or ""):
             return _refused(401, 20003, "Authenticate")
         if request.method == "GET":
+            if request.path == f"{_ROOT}/Messages.json":
+                return self._list(asked(request.query))
             return self._look_up(request.path, now)
         resource = request.path.removeprefix(f"{_ROOT}/").removesuffix(".json")
         if (
@@ -126,6 +130,8 @@ class Twilio:
                 details={**details, "resource": resource},
             ),
         )
+        if resource == "Messages":
+            self._recall.add(acceptance, details.get("Body", ""), now)
         return Reply(
             status=201,
             body=orjson.dumps(_created(acceptance, now)),
@@ -134,6 +140,20 @@ class Twilio:
             ending=Ending.CUT if fate is Fate.LOST else Ending.ANSWER,
             slow=fate is Fate.SLOW,
         )
+
+    def _list(self, wanted: Mapping[str, str]) -> Reply:
+        """List messages by number and day, the newest first."""
+        since = wanted.get("DateSent>")
+        day = date.fromisoformat(since) if since else date.min
+        found = [
+            _listed(each)
+            for each in self._recall.all()
+            if each.acceptance.mail.destination[0] == wanted.get("To", each.acceptance.mail.destination[0])
+            and each.acceptance.mail.sender == wanted.get("From", each.acceptance.mail.sender)
+            and each.at.date() >= day
+        ]
+        page = {"messages": found[: int(wanted.get("PageSize", "50"))], "page": 0}
+        return Reply(status=200, body=orjson.dumps(page), headers=_JSON, outcome="look-up")
 
     def _look_up(self, path: str, now: datetime) -> Reply:
         if path == f"{_ROOT}.json":
@@ -205,6 +225,12 @@ def _created(acceptance: Acceptance, now: datetime) -> dict[str, object]:
         "error_code": None,
         "error_message": None,
     }
+
+
+def _listed(memory: Memory) -> dict[str, object]:
+    """Describe a message as the list has it: as it was made, and what became of it."""
+    state = twilio_messages.final_state(memory.acceptance.fate)
+    return {**_created(memory.acceptance, memory.at), "date_updated": _spelt(memory.at), **state}
 
 
 def _spelt(moment: datetime) -> str:

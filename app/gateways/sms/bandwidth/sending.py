@@ -20,7 +20,8 @@ from app.gateways.answers import (
     wait_asked_for,
     words,
 )
-from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.base import Envelope, HttpRequest, HttpResponse, Inquiry, Sighting
+from app.gateways.sms.bandwidth import inquiries
 from app.gateways.sms.texts import URGENT, media_of, sender_of, unsendable
 from app.settings import Settings
 
@@ -128,6 +129,20 @@ class Bandwidth:
         if any(len(url) > _LONGEST_MEDIA_URL for url in media_of(message)):
             return "the length of a media address"
         return None
+
+    def inquire(self, inquiry: Inquiry) -> HttpRequest:
+        """Ask for what went to the number at the time."""
+        return HttpRequest(
+            method="GET",
+            url=f"{self.endpoint}?{inquiries.query_for(inquiry)}",
+            headers={"Authorization": self.authorization},
+            body=b"",
+            timeout=self.timeout,
+        )
+
+    def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
+        """Find what went to the number at the time and is as long."""
+        return inquiries.sightings(inquiry, response)
 
     def _parameters(self, message: Envelope) -> dict[str, Any]:
         expires_at = message.expires_at

@@ -11,7 +11,8 @@ from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, ConfigScope, OutcomeClass
 from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import identifier, in_short, json_object, listed, wait_asked_for, words
-from app.gateways.base import Envelope, HttpRequest, HttpResponse
+from app.gateways.base import Envelope, HttpRequest, HttpResponse, Inquiry, Sighting
+from app.gateways.sms.messagebird import inquiries
 from app.gateways.sms.texts import sender_of, unsendable
 from app.settings import Settings
 
@@ -115,6 +116,20 @@ class MessageBird:
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what MessageBird would drop: its texts have no pictures, templates or highest price."""
         return unsendable(message, media=False)
+
+    def inquire(self, inquiry: Inquiry) -> HttpRequest:
+        """Ask for what bears the name of the try."""
+        return HttpRequest(
+            method="GET",
+            url=f"{self.url}/messages?{inquiries.query_for(inquiry)}",
+            headers={"Authorization": f"AccessKey {self.access_key}"},
+            body=b"",
+            timeout=self.timeout,
+        )
+
+    def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
+        """Find what bears the name of the try."""
+        return inquiries.sightings(inquiry, response)
 
     def _parameters(self, message: Envelope, now: datetime) -> dict[str, Any]:
         parameters = {

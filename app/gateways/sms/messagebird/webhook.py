@@ -55,22 +55,7 @@ class MessageBirdWebhook(QuietWebhook):
 
     def events(self, request: WebhookRequest) -> list[Fact]:
         """Read the status report that an address carries; none where it is something else."""
-        told = _query(request.url)
-        status, recipient = told.get("status", ""), told.get("recipient", "")
-        tag, external_id = Tag.parse(told.get("reference")), told.get("id") or None
-        if not status or not recipient or not (tag or external_id):
-            return []
-        code, when = told.get("statusErrorCode", ""), _time(told.get("statusDatetime", ""))
-        fact = Fact(
-            key=key_of("messagebird", external_id or tag, recipient, status, code, when),
-            event_type=EventType.FAILED,
-            occurred_at=when or request.received_at,
-            tag=tag,
-            external_id=external_id,
-            code=code_in_short(code or status),
-            detail=in_short(told.get("statusReason", ""), without=[recipient]),
-        )
-        return ended(fact, _ending(status, code))
+        return facts_of(_query(request.url), request.received_at)
 
     def inbound(self, request: WebhookRequest) -> list[Inbound]:
         """Read what somebody wrote: in the address, or in the body as a form or as JSON."""
@@ -93,6 +78,25 @@ class MessageBirdWebhook(QuietWebhook):
             media=_media(request.body),
         )
         return [read]
+
+
+def facts_of(told: Mapping[str, str], at: datetime) -> list[Fact]:
+    """Read what became of one recipient's text; `at` stands for the time where none is told."""
+    status, recipient = told.get("status", ""), told.get("recipient", "")
+    tag, external_id = Tag.parse(told.get("reference")), told.get("id") or None
+    if not status or not recipient or not (tag or external_id):
+        return []
+    code, when = told.get("statusErrorCode", ""), _time(told.get("statusDatetime", ""))
+    fact = Fact(
+        key=key_of("messagebird", external_id or tag, recipient, status, code, when),
+        event_type=EventType.FAILED,
+        occurred_at=when or at,
+        tag=tag,
+        external_id=external_id,
+        code=code_in_short(code or status),
+        detail=in_short(told.get("statusReason", ""), without=[recipient]),
+    )
+    return ended(fact, _ending(status, code))
 
 
 def _ending(status: str, code: str) -> Ending:
