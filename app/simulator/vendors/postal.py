@@ -24,7 +24,8 @@ _MOST = 50
 _JSON = (("content-type", "application/json; charset=utf-8"),)
 _HTML = (("content-type", "text/html; charset=utf-8"),)
 _BRACKETS = re.compile(r"<([^<>]*)>")
-_UNVERIFIED = "@unverified.example"
+# The first is unverified everywhere, the second here alone.
+_UNVERIFIED = ("@unverified.example", "@unverified-at-postal.example")
 
 _TEXTS = {
     "NoRecipients": "There are no recipients defined to receive this message",
@@ -42,7 +43,7 @@ Fields = Mapping[str, object]
 
 
 class Postal:
-    """A Postal server with one API credential; every sender's domain but unverified.example is its own."""
+    """A Postal server with one API credential; all senders' domains but two are its own."""
 
     name = "postal"
     stories = postal_webhooks.STORIES
