@@ -19,6 +19,7 @@ from app.services import idempotency
 from app.services.catalog import Catalog
 from app.services.field_rules import LONGEST_DATA, json_faults
 from app.services.inflow import Inflow, RowCheck
+from app.services.message_metrics import count_accepted
 from app.services.planning import Plan, plan, require_gateway, shared_columns
 from app.services.requests import BulkHead, Reject, Row
 from app.services.staging import LEASE, Upload, discard, discard_lapsed, drop_duplicates, renew
@@ -57,6 +58,8 @@ class BulkIntake:
             check = RowCheck(head, the_plan, self._settings.phone_region)
             accepted = self._all_or_nothing(begun, head, check, rows, request_hash)
         self._wake.batch(the_plan.lane.priority, begun.id)
+        good = accepted.received - accepted.invalid
+        count_accepted(the_plan.lane.priority, head.channel, good, bulk=True)
         return accepted
 
     def _plan(self, caller: Caller, head: BulkHead) -> Plan:

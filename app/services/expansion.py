@@ -12,9 +12,10 @@ from app.domain.lanes import Lane
 from app.domain.routing import needed
 from app.domain.stops import StopScope
 from app.domain.suppression import question
-from app.domain.vocabulary import Channel, MessageType, Priority
+from app.domain.vocabulary import Channel, MessageType, Priority, Status
 from app.queue import PACKAGE
 from app.services.catalog import Catalog, Sender, needs_of
+from app.services.message_metrics import count_queued
 from app.services.staging import remove_staged
 from app.wake import Wake
 
@@ -93,7 +94,11 @@ def _expand_slice(engine: sa.Engine, catalog: Catalog, lane: Lane, batch: sa.Row
         # A slice lost in a crash of the server is done again; nothing of it can have been sent, since
         # the commit of a claim writes this one out too.
         conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
-        return run(conn, PACKAGE, "expand_slice", parameters).one_or_none() is not None
+        row = run(conn, PACKAGE, "expand_slice", parameters).one_or_none()
+    if row is None:
+        return False
+    count_queued(lane.priority, channel, [(Status.PENDING, row.added), (Status.SUPPRESSED, row.kept_back)])
+    return True
 
 
 def _gateway(catalog: Catalog, batch: sa.Row[Any], sender: Sender | None) -> str | None:

@@ -15,6 +15,7 @@ from app.services.bulk import BulkIntake
 from app.services.cancelling import cancel
 from app.services.catalog import Catalog
 from app.services.device_sending import accept_for_devices
+from app.services.message_metrics import count_accepted, count_queued
 from app.services.previewing import Preview, preview
 from app.services.reading import get_status, search
 from app.services.reporting import report_event
@@ -72,6 +73,9 @@ class MessageService:
             request_hash=request_hash,
         )
         for each in accepted.messages or (accepted,):
+            if not accepted.replayed:
+                count_accepted(each.priority, request.channel, 1, bulk=False)
+                count_queued(each.priority, request.channel, [(each.status, 1)])
             if each.status is Status.PENDING and each.message is not None:
                 self._wake.accepted(each.priority, each.message)
         return accepted

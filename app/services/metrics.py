@@ -6,7 +6,6 @@ be there before this module is imported.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,8 +22,6 @@ from app.domain.vocabulary import OutcomeClass, Priority
 
 _QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
-_SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0)
-_LONG = (0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
 
 _REQUESTS = Counter("tocsin_requests", "Requests answered, by route and class of status", ("route", "status"))
 _ACCEPT = Histogram(
@@ -49,15 +46,6 @@ _HEALTH_CHANGES = Counter(
 
 _OUTCOMES = Counter(
     "tocsin_outcomes", "Tries at gateways, by what they came to", ("priority", "gateway", "outcome")
-)
-_GATEWAY = Histogram(
-    "tocsin_gateway_seconds", "From a request to a gateway to its answer", ("gateway",), buckets=_SLOW
-)
-_WAIT = Histogram(
-    "tocsin_wait_seconds",
-    "From when a message was due until it was on the wire",
-    ("priority",),
-    buckets=_LONG,
 )
 _PUT_BACK = Counter("tocsin_put_back", "Messages put back unsent, by reason", ("priority", "reason"))
 _RELEASED = Counter("tocsin_released", "Messages taken from lost workers", ("priority", "ledger"))
@@ -89,11 +77,6 @@ _PACES_LOWERED = Counter(
     "tocsin_paces_lowered", "Times that a gateway was sent to more slowly, as it asked for", ("gateway",)
 )
 
-# Finding a label's own counter costs more than counting does, and these two are asked for each message.
-_gateway = cache(_GATEWAY.labels)
-_wait = cache(_WAIT.labels)
-
-
 def count_request(route: str, status: int) -> None:
     """Count an answered request; `route` is the rule, never the path, so that there are few."""
     _REQUESTS.labels(route, f"{status // 100}xx").inc()
@@ -113,16 +96,6 @@ def count_outcomes(priority: Priority, gateway: str, outcomes: Mapping[OutcomeCl
     """Count what tries at a gateway came to."""
     for outcome, count in outcomes.items():
         _OUTCOMES.labels(priority.value, gateway, outcome.value).inc(count)
-
-
-def observe_gateway(gateway: str, took: timedelta) -> None:
-    """Note how long a gateway took to answer one request."""
-    _gateway(gateway).observe(took.total_seconds())
-
-
-def observe_wait(priority: Priority, waited: timedelta) -> None:
-    """Note how long after it was due a message was on the wire."""
-    _wait(priority.value).observe(waited.total_seconds())
 
 
 def count_put_back(priority: Priority, reason: str, count: int) -> None:

@@ -94,4 +94,4 @@ SET
 FROM batch
 CROSS JOIN tally
 WHERE b.id = batch.id
-RETURNING b.expanded_line, b.state
+RETURNING b.expanded_line, b.state, tally.queued AS added, tally.suppressed AS kept_back

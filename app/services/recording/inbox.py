@@ -15,6 +15,7 @@ from app.queue import PACKAGE
 from app.services.metrics import count_facts
 from app.services.recording.heard import Heard
 from app.services.recording.inbound import Received, take_in
+from app.services.recording.observing import told, worked_off
 from app.services.recording.record import Recorded, record
 from app.services.sending.tools import Tools
 
@@ -82,9 +83,9 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
             rows = run(conn, PACKAGE, "inbox_waiting", {"after": after, "limit": limit}).all()
-            told = [each for row in rows for each in _facts(tools.webhooks, row)]
+            heard = [each for row in rows for each in _facts(tools.webhooks, row)]
             sent = [each for row in rows for each in _received(tools.webhooks, row)]
-            result = record(conn, tools, [*told, *take_in(conn, tools, sent)])
+            result = record(conn, tools, [*heard, *take_in(conn, tools, sent)])
             _confirm(tools, rows)
             _close(conn, [row.id for row in rows], result)
     except _UNPROCESSABLE as exc:
@@ -92,6 +93,8 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
             _keep_back(tools, rows[0].id, exc)
         return rows, None
     count_facts(result.recorded, result.repeated, result.parked)
+    told(tools, result)
+    worked_off(tools, rows, heard)
     for priority, messages in result.failed_over.items():
         tools.wake.failover(priority, messages)
     return rows, result.recorded + result.repeated + result.parked

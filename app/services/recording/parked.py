@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from app.db.engine import unavailable_when_down
+from app.services.recording.observing import told
 from app.services.recording.record import record_parked
 from app.services.sending.tools import Tools
 
@@ -17,6 +18,7 @@ def process(tools: Tools) -> int:
     while not tools.stopping.is_set():
         with unavailable_when_down(), tools.engine.begin() as conn:
             result = record_parked(conn, tools, waited=WAITED, limit=AT_A_TIME)
+        told(tools, result)
         for priority, messages in result.failed_over.items():
             tools.wake.failover(priority, messages)
         if not result.recorded:

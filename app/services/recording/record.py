@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -26,12 +26,16 @@ from app.services.suppressing import suppress
 
 @dataclass(kw_only=True, slots=True)
 class Recorded:
-    """What recording came to; `failed_over` are messages to be sent again at once, by lane."""
+    """What recording came to; `failed_over` are messages to be sent again at once, by lane.
+
+    `delivered` are messages that are delivered now, and since when.
+    """
 
     recorded: int = 0
     repeated: int = 0
     parked: int = 0
     failed_over: dict[Priority, list[int]] = field(default_factory=dict)
+    delivered: list[tuple[Claimed, str, datetime]] = field(default_factory=list)
 
 
 def record(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorded:
@@ -77,6 +81,9 @@ def _apply(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorde
         if effect.decision and effect.decision.at_once:
             lane = result.failed_over.setdefault(Priority(effect.message.priority), [])
             lane.append(effect.message.id)
+        if effect.decision and effect.decision.status is Status.DELIVERED and effect.at:
+            gateway = effect.decision.gateway or effect.message.gateway or ""
+            result.delivered.append((effect.message, gateway, effect.at))
     return result
 
 

@@ -12,6 +12,7 @@ from app.domain.vocabulary import Priority
 from app.errors import ClaimClosed, Unavailable
 from app.queue import claims
 from app.queue.claims import Claim, Harvest
+from app.services.message_metrics import count_claimed
 from app.services.sending.book import Book, open_book
 from app.services.sending.gate import left_out_clients, open_channels
 from app.services.sending.run import ClaimRun
@@ -132,6 +133,7 @@ class _Stint:
 def _send(tools: Tools, lane: Lane, claim: Claim, book: Book) -> None:
     began = time.monotonic()
     try:
+        count_claimed(lane.priority, len(claim.messages))
         with tools.pulse.working():
             ClaimRun(tools, tools.transport(), lane, claim, book).run()
     finally:

@@ -22,7 +22,7 @@ from app.gateways.transport import Transport
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
 from app.services import metrics
-from app.services.sending import answers, checks
+from app.services.sending import answers, checks, observing
 from app.services.sending.allowance import forget, give_back, look
 from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.billing import Bill, billed, bills
@@ -47,8 +47,8 @@ OUTAGE_WAIT = timedelta(seconds=2)
 LONGEST_RUN = 300.0  # seconds
 
 Reply = HttpResponse | HttpFailure
-# One request's messages, and what became of each.
-Answered = tuple[Sequence[Claimed], Sequence[Outcome]]
+# One request's messages, what became of each, and how long it took.
+Answered = tuple[Sequence[Claimed], Sequence[Outcome], timedelta]
 T = TypeVar("T")
 
 
@@ -158,7 +158,7 @@ class ClaimRun:
             give_back(self._tools, late)
             self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
             return []
-        self._observe_waits(built)
+        observing.begun(self._tools, self._lane, built)
         return [
             (work, request) for work, request in built if all(message.id in started for message in work[1])
         ]
@@ -203,12 +203,6 @@ class ClaimRun:
             self._requests.put_back([work for work, _ in built])
             raise
 
-    def _observe_waits(self, built: Sequence[tuple[Work, Request]]) -> None:
-        now = self._tools.now()
-        for (_, messages, _), _ in built:
-            for message in messages:
-                metrics.observe_wait(self._lane.priority, now - message.scheduled_for)
-
     # After the wire
 
     def _absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
@@ -216,22 +210,22 @@ class ClaimRun:
         self._tools.pulse.progress()
         heard: dict[str, list[Answered]] = defaultdict(list)
         for (gateway, messages, envelopes), reply in finished:
-            metrics.observe_gateway(gateway, reply.elapsed)
             self._reports.timed(gateway, reply.elapsed)
             outcomes = self._outcomes(gateway, envelopes, reply)
             now = self._tools.now()
             self._bills |= bills(self._tools.catalog, gateway, messages, envelopes, outcomes, now=now)
-            heard[gateway].append((messages, outcomes))
+            heard[gateway].append((messages, outcomes, reply.elapsed))
         for gateway, answered in heard.items():
             self._hear(gateway, answered)
         if self._lane.urgent or self._ending.waiting >= SETTLE_SIZE or self._ending.oldest > SETTLE_WITHIN:
             self._guarded(self._settle)
 
     def _hear(self, gateway: str, answered: Sequence[Answered]) -> None:
-        kinds = [[outcome.kind for outcome in outcomes] for _, outcomes in answered]
+        observing.answered(self._tools, self._lane, gateway, answered)
+        kinds = [[outcome.kind for outcome in outcomes] for _, outcomes, _ in answered]
         metrics.count_outcomes(self._lane.priority, gateway, Counter(chain.from_iterable(kinds)))
         ill, refused = self._reports.add(gateway, kinds), False
-        for messages, outcomes in answered:
+        for messages, outcomes, _ in answered:
             heed(self._tools, gateway, self._all, messages, outcomes)
             for message, outcome in zip(messages, outcomes, strict=True):
                 self._answers[message.id] = answers.spell(gateway, outcome)

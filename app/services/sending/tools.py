@@ -22,9 +22,10 @@ from app.services.pulse import Pulse
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
 from app.services.sending.pace import Pace
-from app.services.sending.stops import StopWatch
 from app.services.sending.stopping import Stop
+from app.services.sending.stops import StopWatch
 from app.services.topic_sync import TopicSync
+from app.services.tracing import Traces
 from app.wake import Wake
 
 
@@ -60,6 +61,7 @@ class Tools:
     help_desk: HelpDesk | None = None
     topic_sync: TopicSync | None = None
     stopping: Stop = field(default_factory=Stop)
+    traces: Traces | None = None
     pulse: Pulse = field(default_factory=Pulse)
     pace: Pace = field(default_factory=Pace)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
