@@ -47,8 +47,19 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Once:
+    """What is shown this once and kept nowhere: a new key or password, and what to do with it."""
+
+    says: str
+    secret: str
+    todo: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
     """One button. `preview` may change nothing; `apply` does it by a service, and says what came of it.
+
+    What `apply` made and nobody can ask for again it gives as `Once`.
 
     `questions` may depend on what is selected. A reason is asked for unless `needs_reason` is off; one that
     is a `danger` is shown as such.
@@ -57,7 +68,7 @@ class Action:
     name: str
     label: str
     preview: Callable[[Wish], Preview]
-    apply: Callable[[Wish], str]
+    apply: Callable[[Wish], str | Once]
     questions: Callable[[Wish], Sequence[Question]] = lambda _wish: ()
     danger: bool = False
     needs_reason: bool = True

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from admin.account import AccountPage
 from admin.page import Page
 from admin.pages.audit import AuditPage
+from admin.pages.clients import ClientsPage
 from admin.pages.home import HomePage
+from admin.pages.users import UsersPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ GROUPS = (
     Group("Traffic", ()),
     Group("Recipients", ()),
     Group("Delivery", ()),
-    Group("People", (AuditPage,)),
+    Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 
 # Not in the menu.

@@ -9,7 +9,7 @@ from flask_admin import BaseView
 from flask_admin import expose as flask_admin_expose
 
 from admin import people
-from admin.actions import Action, Wish
+from admin.actions import Action, Once, Wish
 from app.bootstrap import App
 from app.errors import Conflict, Invalid, NoGateway, NotFound
 
@@ -85,12 +85,19 @@ class Page(BaseView):  # type: ignore[misc] # Flask-Admin is typed in parts only
 
     def _apply(self, action: Action, wish: Wish) -> ResponseReturnValue:
         try:
-            flash(action.apply(wish), "success")
+            done = action.apply(wish)
+            if isinstance(done, Once):
+                return self.once(done, safe(self.back(wish)))
+            flash(done, "success")
         except Invalid as exc:
             return self._confirm(action, wish, "; ".join(fault.message for fault in exc.faults)), 422
         except (Conflict, NotFound, NoGateway) as exc:
             flash(str(exc), "danger")
         return redirect(safe(self.back(wish)))
+
+    def once(self, made: Once, back: str) -> ResponseReturnValue:
+        """Show what cannot be shown again; nothing on the way may keep it."""
+        return self.show("console/once.html", made=made, back=back), {"Cache-Control": "no-store"}
 
     def _run_view(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         # Flask-Admin calls a view once more where it raises TypeError, which would hide faults of ours.

@@ -110,6 +110,15 @@ def set_active(
     return _view(row)
 
 
+def unlock(engine: sa.Engine, who: Who, user_id: int, *, why: str) -> UserView:
+    """Let somebody try again at once who guessed wrong too often; raises NotFound."""
+    with unavailable_when_down(), engine.begin() as conn:
+        _locked(conn, user_id)
+        row = _change(conn, user_id, failed_logins=0, locked_until=None)
+        audit.record(conn, who, "user.unlock", f"user {user_id}", why=why)
+    return _view(row)
+
+
 def sign_out_everywhere(engine: sa.Engine, who: Who, user_id: int, *, why: str, now: datetime) -> int:
     """End all of a user's sessions; gives how many there were."""
     with unavailable_when_down(), engine.begin() as conn:
