@@ -120,3 +120,8 @@ RUN = Run(
         ),
     ),
 )  # fmt: skip
+
+
+def _changes(conn: sa.Connection) -> None:
+    slow = {"before": {"drained": False, "weight": 10}, "after": {"drained": True, "weight": 10}}
+    record(conn, OPERATOR, "gateway.drain", "gateway:postal", **slow, why="Customers wait; Postal is slow")
