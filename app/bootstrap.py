@@ -45,6 +45,7 @@ from app.services.diagnostics.service import DiagnosticsService
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.limit_watch import LimitWatch
+from app.services.limits import LimitsService
 from app.services.messages import MessageService
 from app.services.prices import PriceService
 from app.services.second_factor import SecondFactor
@@ -167,6 +168,13 @@ class App:
     @cached_property
     def paces(self) -> Paces:
         return Paces(self.redis, prefix=self.settings.rate_prefix)
+
+    @cached_property
+    def limits(self) -> LimitsService:
+        counting = self.settings.rate_limiting_enabled
+        return LimitsService(
+            self.engine, self.catalog, self.tokens if counting else None, self.paces if counting else None
+        )
 
     @cached_property
     def authenticator(self) -> Authenticator:

@@ -236,6 +236,9 @@ class Settings(BaseSettings):
     rate_limiting_enabled: bool = Field(True, description="Apply the table rate_limits")
     rate_prefix: str = Field("comm:rate:", description="Prefix of the limits' keys in Redis")
     rate_reserve_percent: int = Field(20, ge=0, le=90, description="Share of each window kept for P0 and P4")
+    isp_lookups_enabled: bool = Field(
+        True, description="Ask the DNS who runs the mail of domains, so that limits of ISPs hold there too"
+    )
     hard_bounce_permanent: bool = Field(True, description="A hard bounce suppresses for ever")
     soft_bounce_threshold: int = Field(3, ge=1, description="Final soft bounces in 30 days that suppress")
     complaint_permanent: bool = Field(True, description="A complaint suppresses for ever")

@@ -11,6 +11,7 @@ from app.domain.vocabulary import Priority
 from app.services.beats import forget_the_gone
 from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_deltas
 from app.services.deliveries import count_deliveries, forget_deliveries
+from app.services.diagnostics.names import Dns
 from app.services.diagnostics.service import DiagnosticsService
 from app.services.guessing import forget_origins
 from app.services.sending.gate import note_holds
@@ -29,6 +30,7 @@ from app.services.upkeep.expiring import Expiry
 from app.services.upkeep.gateways import forget_health, shift_weights, write_health
 from app.services.upkeep.holding import review_held
 from app.services.upkeep.inquiring import ask_gateways
+from app.services.upkeep.isps import IspLookups
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import ensure_partitions
@@ -68,7 +70,7 @@ class Job:
 
 def jobs_of(settings: Settings) -> tuple[Job, ...]:
     """List every job. What they remember from run to run is new in each list."""
-    jobs = (*_sending_jobs(settings), *_recording_jobs(), *_keeping_jobs(settings))
+    jobs = (*_sending_jobs(settings), *_recording_jobs(), *_keeping_jobs(settings), *_asking_jobs(settings))
     frequent = tuple(job.name for job in jobs if job.every < SELDOM)
     forget = Job(name="forget runs", every=10 * _MINUTE, run=partial(forget_runs, frequent=frequent))
     return (*jobs, forget)
@@ -117,6 +119,12 @@ def _recording_jobs() -> list[Job]:
         Job(name="wake topics", every=_MINUTE, run=incoming.wake_topics),
         Job(name="missed suppressions", every=15 * _MINUTE, run=suppress_missed),
     ]
+
+
+def _asking_jobs(settings: Settings) -> list[Job]:
+    if not settings.isp_lookups_enabled:
+        return []
+    return [Job(name="look up mail servers", every=_MINUTE, run=IspLookups(Dns()).run)]
 
 
 def _keeping_jobs(settings: Settings) -> list[Job]:

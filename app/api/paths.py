@@ -8,6 +8,7 @@ from werkzeug.routing.converters import UUIDConverter
 
 from app.domain.templates.building import Kind
 from app.domain.vocabulary import Channel
+from app.services.limit_rows import LimitType
 
 FRAGMENTS = {"layouts": Kind.LAYOUT, "partials": Kind.PARTIAL}
 
@@ -39,6 +40,21 @@ class FragmentsConverter(BaseConverter):
         return FRAGMENTS[value]
 
 
+class LimitTypeConverter(BaseConverter):
+    """What can be limited."""
+
+    regex = "|".join(LimitType)
+
+    def to_python(self, value: str) -> LimitType:
+        return LimitType(value)
+
+
+class LimitKeyConverter(BaseConverter):
+    """A domain, an ISP, a pool, a gateway or a recipient, as limits name them."""
+
+    regex = r"[A-Za-z0-9+][A-Za-z0-9.!#$&'*+=?^_`{|}~@:-]{0,319}"
+
+
 class IdConverter(BaseConverter):
     """A row's number, of no more digits than the database takes."""
 
@@ -53,6 +69,8 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
     "slug": SlugConverter,
     "channel": ChannelConverter,
     "id": IdConverter,
+    "limit_type": LimitTypeConverter,
+    "limit_key": LimitKeyConverter,
     "fragments": FragmentsConverter,
 }
 
@@ -62,6 +80,8 @@ _SCHEMAS: dict[str, dict[str, Any]] = {
     "channel": {"type": "string", "enum": [channel.value for channel in Channel]},
     "fragments": {"type": "string", "enum": list(FRAGMENTS)},
     "id": {"type": "integer", "minimum": 0, "maximum": _LARGEST_ID},
+    "limit_type": {"type": "string", "enum": [limit_type.value for limit_type in LimitType]},
+    "limit_key": {"type": "string", "pattern": f"^{LimitKeyConverter.regex}$"},
 }
 
 

@@ -1,7 +1,7 @@
 """What rate limits have counted: kept in PostgreSQL, and counted anew after Redis was lost."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,18 @@ def recount(tools: Tools) -> bool:
     return True
 
 
+def sent_lately(
+    conn: sa.Connection, isps: IspBook, limit: Limit, since: datetime
+) -> list[tuple[datetime, int]]:
+    """Tell what was sent under one limit since a time, as PostgreSQL knows it, by the second."""
+    times: Counter[datetime] = Counter()
+    for row in run(conn, PACKAGE, "tries_since", {"since": since}):
+        for kind, key, count in _places(row, isps):
+            if (kind, key) == _place(limit):
+                times[row.until] += count
+    return list(times.items())
+
+
 def _sums(
     limits: Iterable[Limit], held: Mapping[tuple[Limit, Window], list[tuple[int, int]]]
 ) -> dict[str, list[Any]]:
@@ -151,19 +163,23 @@ def _add_tries(
 ) -> int:
     found = 0
     for row in run(conn, PACKAGE, "tries_since", {"since": since}):
-        pool = row.ip_pool or POOLS[MessageType(row.message_type)]
-        places = (
-            ("gateway", row.gateway),
-            ("ip_pool", pool),
-            ("domain", row.domain),
-            ("isp", isps.of(row.domain) if row.domain else None),
-        )
         found += row.tries
-        for kind, key in places:
-            limit = table.find(kind, key) if key else None
+        for kind, key, count in _places(row, isps):
+            limit = table.find(kind, key)
             if limit:
-                shared[limit][row.until] += row.tries if kind == "gateway" else row.reached
+                shared[limit][row.until] += count
     return found
+
+
+def _places(row: sa.Row[Any], isps: IspBook) -> Iterator[tuple[str, str, int]]:
+    """Name all that limits may be about in some tries, with how many count there."""
+    yield "gateway", row.gateway, row.tries
+    yield "ip_pool", row.ip_pool or POOLS[MessageType(row.message_type)], row.reached
+    if row.domain:
+        yield "domain", row.domain, row.reached
+        isp = isps.of(row.domain)
+        if isp:
+            yield "isp", isp, row.reached
 
 
 def _recipients(

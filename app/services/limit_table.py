@@ -15,6 +15,7 @@ from app.limits.windows import Limit
 DEFAULT = "default"
 _DAY = timedelta(days=1)
 _MOST_DOMAINS = 200_000
+_LONGEST_WARMUP = 10_000  # days
 _SHORTEST = timedelta(minutes=1)
 
 
@@ -29,12 +30,24 @@ class Warmup:
     growth: str
     started_at: datetime
 
+    def day(self, now: datetime) -> int:
+        """Tell which day `now` is in; the first is 1, and so are all before it."""
+        return max((now - self.started_at) // _DAY, 0) + 1
+
     def figure(self, now: datetime) -> int:
         """Tell how many messages the pool may send in the day that `now` is in."""
-        day = max((now - self.started_at) // _DAY, 0)
-        if self.growth == "double":
-            return int(self.first * 2 ** min(day, 40))
-        return int(self.first * (day + 1))
+        return self._on(self.day(now))
+
+    def ends_on_day(self, most: int) -> int:
+        """Tell the first day on which the pool may send as many as it may at all."""
+        day = 1
+        while self._on(day) < most and day < _LONGEST_WARMUP:
+            day += 1
+        return day
+
+    def _on(self, day: int) -> int:
+        grown = 1 << min(day - 1, 40) if self.growth == "double" else day
+        return self.first * grown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
