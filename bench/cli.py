@@ -7,7 +7,20 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from bench import accept, backlog, bulk, crash, drain, drain_batch, failover, p0, start, webhooks
+from bench import (
+    accept,
+    backlog,
+    bulk,
+    crash,
+    drain,
+    drain_batch,
+    drain_latency,
+    failover,
+    p0,
+    soak,
+    start,
+    webhooks,
+)
 from bench.picture import draw
 from bench.results import Result, in_words, machine, write
 from bench.sizes import QUICK, Size
@@ -16,6 +29,7 @@ BENCHES: dict[str, Callable[[Size], Result]] = {
     "start": start.run,
     "drain": drain.run,
     "drain-batch": drain_batch.run,
+    "drain-latency": drain_latency.run,
     "bulk": bulk.run,
     "accept": accept.run,
     "p0": p0.run,
@@ -23,6 +37,7 @@ BENCHES: dict[str, Callable[[Size], Result]] = {
     "webhooks": webhooks.run,
     "failover": failover.run,
     "crash": crash.run,
+    "soak": soak.run,
 }
 
 

@@ -109,7 +109,8 @@ class _Drain:
     @contextmanager
     def ours(self) -> Iterator[Way]:
         """Run one worker process of `tocsin workers`."""
-        with self._stage.running(*tocsin("workers", "--only", "campaigns")) as process:
+        few = {"P3__MAX_THREADS": "5", "WORKER_CORES": "1"}
+        with self._stage.running(*tocsin("workers", "--only", "campaigns"), **few) as process:
             yield Way(process=process, begin=lambda: self._wake.lane(Priority.P3))
 
     @contextmanager

@@ -43,9 +43,9 @@ class Gateways:
         """Count from nothing again."""
         self.control("messages", method="DELETE")
 
-    def fail(self, gateway: str, mode: str) -> None:
-        """Let a gateway fail until `mend`."""
-        self.control("faults", method="POST", body={"gateway": gateway, "mode": mode})
+    def fail(self, gateway: str, mode: str, *, share: float = 1.0) -> None:
+        """Let a gateway, or a share of its requests, fail until `mend`."""
+        self.control("faults", method="POST", body={"gateway": gateway, "mode": mode, "share": share})
 
     def mend(self) -> None:
         """End all faults."""

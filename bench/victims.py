@@ -6,20 +6,18 @@ import signal
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import redis
 
+from actors.crews import crews
 from app.domain.vocabulary import Priority
 from app.settings import Settings
 from bench.processes import children, family
 from bench.system import System
 from bench.waiting import until
 from bench.wake import wake_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # Of ten kills: most hit a lane's workers; with one of these Valkey is emptied, in the same moment.
 PLAN = (
@@ -170,8 +168,10 @@ class Victims:
 
 
 def _most_in_flight(hit: list[int], kind: str) -> int:
-    """Tell how many requests the killed could have on the wire: the largest lane's, or all lanes'."""
+    """Tell how many requests the killed could have on the wire: the largest process', or all lanes'."""
     settings = Settings(_env_file=None)
-    threads = [lane.min_threads for lane in settings.lanes.values()]
-    busiest: Callable[[list[int]], int] = sum if kind == "workers" else max
-    return busiest(threads) * settings.gateway_concurrency if hit else 0
+    if kind == "workers":
+        threads = sum(lane.max_threads for lane in settings.lanes.values())
+    else:
+        threads = max(crew.most for crew in crews(settings))
+    return threads * settings.gateway_concurrency if hit else 0

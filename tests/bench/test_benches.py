@@ -15,7 +15,7 @@ LONG = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "name",
     ["accept", "backlog", "drain", "drain_batch", "webhooks"]
-    + [pytest.param(name, marks=LONG) for name in ("bulk", "crash", "failover", "p0", "start")],
+    + [pytest.param(name, marks=LONG) for name in ("bulk", "crash", "drain_latency", "failover", "p0", "soak", "start")],
 )
 def test_every_bench_comes_to_figures(name):
     result = import_module(f"bench.{name}").run(Size(share=0.001, kills=3))
