@@ -13,6 +13,7 @@ import redis
 import sqlalchemy as sa
 from dramatiq.middleware import TimeLimit
 
+from app.broker.any import AnyBroker, make_rabbit
 from app.broker.redis import ListeningBroker
 from app.db.engine import make_engine
 from app.db.redis import blocking_client, broker_client, quick_client, short_client
@@ -27,6 +28,7 @@ from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.forgetting import forget_counts
 from app.limits.ledger import Ledger
+from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
@@ -36,18 +38,21 @@ from app.services.controls.service import EmergencyService
 from app.services.dead_letters import DeadLetterService
 from app.services.device_check import DeviceCheck
 from app.services.devices import DeviceService
-from app.services.gateways import GatewaysService
-from app.services.held_decisions import HeldDecisions
-from app.services.help_desk import HelpDesk
 from app.services.diagnostics.checking import Scene
 from app.services.diagnostics.names import Dns
 from app.services.diagnostics.service import DiagnosticsService
+from app.services.gateways import GatewaysService
+from app.services.gauges import Gauges
+from app.services.held_decisions import HeldDecisions
+from app.services.help_desk import HelpDesk
 from app.services.inbound_messages import InboundService
 from app.services.keys import Authenticator
 from app.services.limit_watch import LimitWatch
 from app.services.limits import LimitsService
 from app.services.messages import MessageService
+from app.services.name_counts import NameCounts
 from app.services.prices import PriceService
+from app.services.reputation import ReputationService
 from app.services.second_factor import SecondFactor
 from app.services.senders import SenderService
 from app.services.sending.content import Contents
@@ -122,7 +127,7 @@ class App:
         return short_client(_redis_url(self.settings))
 
     @cached_property
-    def broker(self) -> ListeningBroker:
+    def broker(self) -> AnyBroker:
         return make_broker(self.settings)
 
     @cached_property
@@ -265,8 +270,37 @@ class App:
         )
 
     @cached_property
+    def reputation(self) -> ReputationService:
+        return ReputationService(self.engine, self.catalog, _now)
+
+    @cached_property
     def trials(self) -> TrialMessages:
         return TrialMessages(self.engine, self.messages)
+
+    @cached_property
+    def scene(self) -> Scene:
+        return Scene(
+            settings=self.settings,
+            engine=self.engine,
+            redis=self.redis,
+            catalog=self.catalog,
+            breakers=self.breakers,
+            tokens=self.tokens if self.settings.rate_limiting_enabled else None,
+            gateways=self.gateways,
+            webhooks=frozenset(self.webhook_vendors),
+            resolver=Dns(),
+            transport=self.transports,
+            now=_now,
+            directory=self.settings.data_dir or PROJECT,
+        )
+
+    @cached_property
+    def gauges(self) -> Gauges:
+        return Gauges(self.scene)
+
+    @cached_property
+    def diagnostics(self) -> DiagnosticsService:
+        return DiagnosticsService(self.engine, self.scene)
 
     @cached_property
     def inbound(self) -> InboundService:
@@ -288,27 +322,6 @@ class App:
     @cached_property
     def topic_sync(self) -> TopicSync:
         return TopicSync(self.engine, Topics.configured(self.settings), self.transports, _now)
-
-    @cached_property
-    def scene(self) -> Scene:
-        return Scene(
-            settings=self.settings,
-            engine=self.engine,
-            redis=self.redis,
-            catalog=self.catalog,
-            breakers=self.breakers,
-            tokens=self.tokens if self.settings.rate_limiting_enabled else None,
-            gateways=self.gateways,
-            webhooks=frozenset(self.webhook_vendors),
-            resolver=Dns(),
-            transport=self.transports,
-            now=_now,
-            directory=self.settings.data_dir or PROJECT,
-        )
-
-    @cached_property
-    def diagnostics(self) -> DiagnosticsService:
-        return DiagnosticsService(self.engine, self.scene)
 
     @cached_property
     def transports(self) -> ThreadTransports:
@@ -353,6 +366,8 @@ class App:
             gateway_timeout=timedelta(seconds=settings.gateway_timeout_seconds),
             reply_within=timedelta(days=settings.reply_days),
             help_desk=self.help_desk,
+            names=NameCounts(self.engine),
+            minutes=MinuteCounts(self.redis),
             topic_sync=self.topic_sync,
         )
 
@@ -365,18 +380,26 @@ def build(settings: Settings, name: str, *, connections: int | None = None, acce
     if settings.database_url is None:
         raise ConfigurationError("DATABASE_URL is not set. `tocsin up` starts a database of its own.")
     _redis_url(settings)
-    engine = make_engine(settings.database_url, pool=connections or settings.database_pool, name=name)
+    engine = make_engine(
+        settings.database_url,
+        pool=connections or settings.database_pool,
+        name=name,
+        pooled=settings.database_pooled,
+    )
     return App(settings=settings, engine=engine, name=name, accepts=accepts)
 
 
-def make_broker(settings: Settings) -> ListeningBroker:
-    """Make the broker.
+def make_broker(settings: Settings) -> AnyBroker:
+    """Make the broker: on Redis, or on RabbitMQ where BROKER_URL names one.
 
-    It retries nothing, since PostgreSQL alone decides what is tried again.
+    It retries nothing, since PostgreSQL alone decides what is tried again. Raises ConfigurationError.
     """
+    middleware = [TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))]
+    if settings.broker_url is not None:
+        return make_rabbit(settings.broker_url, middleware)
     return ListeningBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
         client=broker_client(_redis_url(settings)),
-        middleware=[TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))],
+        middleware=middleware,
         heartbeat_timeout=HEARTBEAT // timedelta(milliseconds=1),
         maintenance_chance=MAINTENANCE_CHANCE,
     )

@@ -42,4 +42,4 @@ def readyz(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signatu
 )
 def metrics(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signature.
     """Give figures for Prometheus."""
-    return Response(exposition(), content_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(app.gauges), content_type=CONTENT_TYPE_LATEST)

@@ -4,8 +4,10 @@ With PROMETHEUS_MULTIPROC_DIR in the environment of the process, all processes' 
 be there before this module is imported.
 """
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,7 +18,7 @@ from prometheus_client import (
     multiprocess,
     values,
 )
-from prometheus_client.registry import REGISTRY
+from prometheus_client.registry import REGISTRY, Collector
 
 from app.domain.vocabulary import OutcomeClass, Priority
 
@@ -156,10 +158,33 @@ def count_lowered_pace(gateway: str) -> None:
     _PACES_LOWERED.labels(gateway).inc()
 
 
-def exposition() -> bytes:
-    """Give all figures in Prometheus' text format: of all processes where they share a directory."""
+def exposition(looked_up: Collector | None = None) -> bytes:
+    """Give all figures in Prometheus' text format: of all processes where they share a directory.
+
+    `looked_up` adds those that no process counts.
+    """
     if values.ValueClass is values.MutexValue:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+        counted = generate_latest(REGISTRY)
+    else:
+        registry = CollectorRegistry()
+        _forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        counted = generate_latest(registry)
+    if looked_up is None:
+        return counted
+    others = CollectorRegistry()
+    others.register(looked_up)
+    return counted + generate_latest(others)
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Remove what processes that are gone said of the present; what they counted stays counted."""
+    pids = {int(file.stem.rpartition("_")[2]) for file in directory.glob("gauge_live*_*.db")}
+    for pid in pids:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            multiprocess.mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call]
+        except PermissionError:
+            # It lives, under another account.
+            continue
