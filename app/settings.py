@@ -245,6 +245,9 @@ class Settings(BaseSettings):
     held_hours: float = Field(6, gt=0, description="How long an unknown outcome may stay held")
     held_then: Literal["fail", "resend"] = Field("fail", description="What follows when it is over")
     retention_days: int = Field(30, ge=1, description="Finished messages are kept this long")
+    event_retention_days: int = Field(
+        90, ge=1, description="Months of the event log that ended longer ago are dropped"
+    )
     reply_days: float = Field(
         7, gt=0, description="What people send us within this time of a message is taken as its answer"
     )

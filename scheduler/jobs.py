@@ -33,7 +33,7 @@ from app.services.upkeep.inquiring import ask_gateways
 from app.services.upkeep.isps import IspLookups
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
-from app.services.upkeep.partitions import ensure_partitions
+from app.services.upkeep.partitions import drop_old_events, ensure_partitions
 from app.services.upkeep.replays import advance_replays
 from app.services.upkeep.probing import probe_gateways
 from app.services.upkeep.spending import fold_spending
@@ -130,6 +130,11 @@ def _asking_jobs(settings: Settings) -> list[Job]:
 def _keeping_jobs(settings: Settings) -> list[Job]:
     held = partial(review_held, held_for=timedelta(hours=settings.held_hours), then=settings.held_then)
     clean = partial(clean_up, retention=timedelta(days=settings.retention_days))
+    drop = partial(
+        drop_old_events,
+        kept=timedelta(days=settings.event_retention_days),
+        owner_url=settings.migration_database_url or settings.database_url or "",
+    )
     forget = partial(forget_sequences, retention=timedelta(days=settings.retention_days))
     return [
         Job(name="ask gateways", every=30 * _SECOND, run=ask_gateways),
@@ -139,6 +144,7 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
         Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
         Job(name="forget health", every=_DAY, offset=timedelta(hours=4), run=forget_health),
         Job(name="event partitions", every=_DAY, run=ensure_partitions),
+        Job(name="old events", every=_DAY, offset=timedelta(hours=5), run=drop),
         Job(name="forget sequences", every=_DAY, offset=timedelta(hours=4), run=forget),
         Job(name="clean up", every=_DAY, offset=timedelta(hours=4), run=clean),
     ]

@@ -15,6 +15,8 @@ PACES = {
     "release every 60 s": MINUTE,
     "dispatch": 10 * SECOND,
     "note holds": 10 * SECOND,
+    "advance replays": 5 * SECOND,
+    "ask gateways": 30 * SECOND,
     "expire": 10 * SECOND,
     "fold batch counts": SECOND,
     "fold spending": 10 * SECOND,
@@ -30,6 +32,7 @@ PACES = {
     "forget runs": 10 * MINUTE,
     "drop parked": 60 * MINUTE,
     "event partitions": DAY,
+    "old events": DAY,
     "forget sequences": DAY,
     "clean up": DAY,
 }

@@ -19,9 +19,11 @@ from app.db.tables import (
     inbound_messages,
     job_runs,
     lane_holds,
+    lookups,
     message_batches,
     message_queue,
     parked_events,
+    replays,
     webhook_inbox,
 )
 from app.domain.vocabulary import Priority
@@ -39,6 +41,8 @@ LONGEST = timedelta(minutes=10)
 KEYS_OUTLIVE = timedelta(days=7)
 CLAIMS_KEPT = timedelta(days=1)
 RUNS_KEPT = timedelta(hours=1)
+# A message that was asked about is held for hours at most.
+LOOKUPS_KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +109,10 @@ def _leftovers(retention: timedelta) -> tuple[_Leftover, ...]:
             key=(inbox.id,),
             old=sa.and_(inbox.processed_at.is_not(None), inbox.received_at < _ago(retention + KEYS_OUTLIVE)),
         ),
+        _Leftover(
+            key=(lookups.c.message_id, lookups.c.priority), old=lookups.c.asked_at < _ago(LOOKUPS_KEPT)
+        ),
+        _Leftover(key=(replays.c.uuid,), old=replays.c.finished_at < _ago(retention)),
         _Leftover(key=(inbound_messages.c.id,), old=inbound_messages.c.received_at < _ago(retention)),
         _Leftover(key=(device_tokens.c.id,), old=device_tokens.c.deactivated_at < _ago(retention)),
         _Leftover(key=(job_runs.c.job, job_runs.c.slot), old=job_runs.c.slot < _ago(retention)),

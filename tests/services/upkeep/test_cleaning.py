@@ -1,8 +1,12 @@
 from datetime import timedelta
+from uuid import uuid4
 
 import psycopg
 import pytest
 
+from app.db.sql import statement
+from app.domain.vocabulary import Priority
+from app.queue import PACKAGE, claims
 from app.services.upkeep import cleaning
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
 from app.services.upkeep.partitions import ensure_partitions
@@ -188,3 +192,43 @@ def test_devices_out_of_use_go_after_the_retention(table, tools):
         )
     clean_up(tools, timedelta(days=30))
     assert table("SELECT token FROM device_tokens ORDER BY token") == [("lately",), ("never",)]
+
+
+def test_while_messages_are_removed_others_are_claimed(table, tools, database_url):
+    table.messages("P3", 50, status="'failed'", **OLD)
+    due = table.messages("P3", 5)
+    parameters = {"priority": "P3", "after": 0, "kept": MONTH, "limit": 1000}
+    with psycopg.connect(database_url.replace("+psycopg", "")) as cleaner:
+        # Not committed yet: as long as it can take.
+        removed, _ = cleaner.execute(statement(PACKAGE, "remove_messages"), parameters).fetchone()
+        assert removed == 50
+        table("SET statement_timeout = '2s'")
+        with tools.once.connect() as conn:
+            claimed = claims.claim_these(conn, tools.lanes[Priority.P3], uuid4(), due, worker="beside")
+    assert len(claimed.messages) == 5
+
+
+def test_what_is_known_of_look_ups_and_replays_goes_in_time(table, tools):
+    for age, name in (("8 days", 1), ("6 days", 2)):
+        table(
+            "INSERT INTO lookups (message_id, priority, result, asked_at, next_at)"
+            " VALUES (%s, 'P3', 'not found yet', now() - %s::interval, now())",
+            *(name, age),
+        )
+    for state, age in (("finished", "31 days"), ("finished", "29 days"), ("running", None)):
+        table(
+            "INSERT INTO replays (who, why, source, criteria, per_second, state, finished_at)"
+            " VALUES (%s, '', 'api', '{}', 1, %s, now() - %s::interval)",
+            *(state, state, age),
+        )
+    clean_up(tools, MONTH)
+    assert table("SELECT message_id FROM lookups") == [(2,)]
+    assert table("SELECT state FROM replays ORDER BY 1") == [("finished",), ("running",)]
+
+
+def test_the_audit_log_is_kept(table, tools):
+    table(
+        "INSERT INTO audit_log (actor, action, target, at) VALUES ('a', 'b', 'c', now() - interval '9 years')"
+    )
+    clean_up(tools, MONTH)
+    assert table.one("SELECT count(*) FROM audit_log") == 1
