@@ -77,6 +77,8 @@ def _work(settings: Settings, crew: Crew, board: Board, place: int, parent: int)
     for thread in beside:
         thread.join(DRAIN)
     heart.stop()
+    if tools.traces is not None:
+        tools.traces.close()
 
 
 def _follow(staff: Staff, tools: Tools, heart: Heart, board: Board, place: int) -> None:

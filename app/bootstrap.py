@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
+from importlib import import_module
 
 import redis
 import sqlalchemy as sa
@@ -69,6 +70,7 @@ from app.services.template_trials import TemplateTrials
 from app.services.templates import TemplateService
 from app.services.topic_sync import TopicSync
 from app.services.topics import TopicService
+from app.services.tracing import Traces
 from app.services.trial_messages import TrialMessages
 from app.services.webhooks import WebhookService
 from app.settings import PROJECT, Settings
@@ -295,6 +297,21 @@ class App:
         )
 
     @cached_property
+    def traces(self) -> Traces | None:
+        """Where traces go; None, at no cost, where nobody wants any."""
+        if self.settings.otel_exporter_otlp_endpoint is None:
+            return None
+        try:
+            # By name, since the extra `otel` need not be installed.
+            module = import_module("app.services.open_telemetry")
+        except ImportError as exc:
+            raise ConfigurationError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel`: uv sync --extra otel."
+            ) from exc
+        traces: Traces = module.OpenTelemetry.configured(self.settings, self.name)
+        return traces
+
+    @cached_property
     def gauges(self) -> Gauges:
         return Gauges(self.scene)
 
@@ -369,6 +386,7 @@ class App:
             names=NameCounts(self.engine),
             minutes=MinuteCounts(self.redis),
             topic_sync=self.topic_sync,
+            traces=self.traces,
         )
 
 

@@ -276,6 +276,12 @@ class Settings(BaseSettings):
         "info", description="Least severity logged"
     )
     prometheus_multiproc_dir: Path | None = Field(None, description="Where processes share their metrics")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="Where traces go by OTLP over HTTP, as in http://localhost:4318; none without it"
+    )
+    trace_bulk_share: float = Field(
+        0.01, ge=0, le=1, description="Share of P2 and P3 messages that are traced; the others are all"
+    )
 
     @cached_property
     def gateway_order(self) -> dict[Channel, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import structlog
 from flask import Response
 
 from app.api import problems
@@ -50,7 +51,9 @@ def send(app: App, call: Call, body: SendMessage) -> Response:
     """
     started = time.perf_counter()
     accepted, sequence = _accepted(app, call, body)
-    observe_accept(accepted.priority, timedelta(seconds=time.perf_counter() - started))
+    took = timedelta(seconds=time.perf_counter() - started)
+    observe_accept(accepted.priority, took)
+    _trace(app, call, body, accepted, took)
     content = _sent(accepted)
     if accepted.messages:
         content["messages"] = [_sent(message) for message in accepted.messages]
@@ -172,6 +175,22 @@ def _accepted(app: App, call: Call, body: SendMessage) -> tuple[Accepted, UUID |
         return sent, None
     begun = app.sequences.start(call.caller, request, body.steps(), idempotency_key=key, request_hash=digest)
     return begun.accepted, begun.sequence
+
+
+def _trace(app: App, call: Call, body: SendMessage, accepted: Accepted, took: timedelta) -> None:
+    """Name the message in the request's line of the log, and begin its trace where there are any."""
+    structlog.contextvars.bind_contextvars(message=str(accepted.uuid))
+    if app.traces is None or accepted.replayed:
+        return
+    attributes = {
+        "tocsin.priority": accepted.priority.value,
+        "tocsin.channel": body.channel.value,
+        "tocsin.status": accepted.status.value,
+        "tocsin.client": call.caller.name,
+        "tocsin.request_id": call.request_id,
+    }
+    for each in accepted.messages or (accepted,):
+        app.traces.accepted(each.uuid, attributes, took=took, caller=call.environ.get("HTTP_TRACEPARENT"))
 
 
 def _sent(accepted: Accepted) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class Observed:
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         started = time.perf_counter()
         request_id = environ[REQUEST_ID] = _request_id(environ)
+        # The thread has served others before.
+        structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         came = _SERVER_ERROR
 
