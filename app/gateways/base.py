@@ -175,22 +175,6 @@ class Joining(Protocol):
         ...
 
 
-@runtime_checkable
-class Probing(Protocol):
-    """A gateway whose vendor can be asked whether our account is well, without anything being sent."""
-
-    def probe(self, now: datetime) -> HttpRequest:
-        """Make the request that asks; `now` goes into signatures. May raise Unavailable."""
-        ...
-
-    def read_probe(self, response: HttpResponse) -> Outcome:
-        """Tell what the answer means: `accepted` where all is well, `config` of the account; never raises.
-
-        What may be a lack of permission to ask, though not to send, is `unknown`.
-        """
-        ...
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inquiry:
     """A try of which nobody knows what became: what it was to send, and between when and when it was made."""
@@ -227,6 +211,22 @@ class Askable(Protocol):
 
     def sightings(self, inquiry: Inquiry, response: HttpResponse) -> list[Sighting] | None:
         """Read what was found; None where the answer tells nothing at all. Never raises."""
+        ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A gateway whose vendor can be asked whether our account is well, without anything being sent."""
+
+    def probe(self, now: datetime) -> HttpRequest:
+        """Make the request that asks; `now` goes into signatures. May raise Unavailable."""
+        ...
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell what the answer means: `accepted` where all is well, `config` of the account; never raises.
+
+        What may be a lack of permission to ask, though not to send, is `unknown`.
+        """
         ...
 
 

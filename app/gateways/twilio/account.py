@@ -84,11 +84,10 @@ class Account:
 
         It is for the account itself; with an API key, which may not see that, for its last message.
         """
-        credentials = b64encode(f"{self.user}:{self.password}".encode()).decode()
         place = self.sid if self.user == self.sid else f"{self.sid}/Messages"
         return HttpRequest(
             url=f"{self.url}/2010-04-01/Accounts/{place}.json?PageSize=1",
-            headers={"Authorization": f"Basic {credentials}"},
+            headers={"Authorization": self._authorization},
             body=b"",
             method="GET",
             timeout=PROBE_TIMEOUT,

@@ -17,12 +17,23 @@ from app.simulator.parts import Parts
 from app.simulator.recall import Memory, Recall, asked
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import token_of
-from app.simulator.texts import Incoming, Text, accepted, broken, broken_one, fields_of, refused, taken
+from app.simulator.texts import (
+    Incoming,
+    Text,
+    accepted,
+    broken,
+    broken_one,
+    fields_of,
+    looked_up,
+    refused,
+    taken,
+)
 from app.simulator.vendors import bandwidth_callbacks
 
 FOREIGN_SENDER = "+15559990000"
 
 _PATH = f"/api/v2/users/{BANDWIDTH_ACCOUNT_ID}/messages"
+_MEDIA_PATH = f"/api/v2/users/{BANDWIDTH_ACCOUNT_ID}/media"
 _NUMBER = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
 _LARGEST_GROUP = 10
 _LONGEST = {"text": 2048, "tag": 1024}
@@ -49,8 +60,8 @@ class Bandwidth:
         """Answer a request as Bandwidth does: who asks first, then how, then what."""
         if not _is_known(request.headers.get("authorization") or ""):
             return _refused(401, "unauthorized", "Authentication information is missing or wrong.")
-        if request.path == _PATH and request.method == "GET":
-            return self._list(asked(request.query))
+        if request.method == "GET" and request.path in {_PATH, _MEDIA_PATH}:
+            return looked_up([]) if request.path == _MEDIA_PATH else self._list(asked(request.query))
         if request.path != _PATH or request.method != "POST":
             return _refused(404, "not-found", "There is nothing here.")
         if not (request.headers.get("content-type") or "").startswith("application/json"):
@@ -94,7 +105,6 @@ class Bandwidth:
         for acceptance in acceptances:
             self._recall.add(acceptance, text.words, now)
         return taken(202, _message(fields, acceptances[0].mail.external_id, now), acceptances)
-
 
     def _list(self, wanted: Fields) -> Reply:
         """List texts by numbers and time, the newest first; the list has no words and no tag."""

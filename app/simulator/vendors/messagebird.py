@@ -11,12 +11,25 @@ from app.simulator.parts import Parts
 from app.simulator.recall import Memory, Recall, asked
 from app.simulator.recipients import Fate, fate_of
 from app.simulator.serials import uuid_of
-from app.simulator.texts import Incoming, Text, accepted, broken, broken_one, fields_of, refused, taken
+from app.simulator.texts import (
+    Incoming,
+    Text,
+    accepted,
+    broken,
+    broken_one,
+    fields_of,
+    looked_up,
+    refused,
+    taken,
+)
 from app.simulator.vendors import messagebird_reports
 
 FOREIGN_SENDER = "FOREIGN"
 
 _MOST = 50
+_BALANCE = "/balance"
+_READABLE = frozenset({"/messages", _BALANCE})
+_PREPAID = {"payment": "prepaid", "type": "euros", "amount": 1000}
 _NUMBER = re.compile(r"\+?[1-9]\d{6,14}", re.ASCII)
 _ORIGINATOR = re.compile(r"\+?\d{3,15}|[A-Za-z0-9 ]{1,11}", re.ASCII)
 
@@ -43,10 +56,11 @@ class MessageBird:
         """Answer a request as MessageBird does."""
         if not _is_known(request.headers.get("authorization") or ""):
             return _error(401, 2, "Request not allowed (incorrect access_key)", "access_key")
+        if request.method == "GET" and request.path in _READABLE:
+            is_balance = request.path == _BALANCE
+            return looked_up(_PREPAID) if is_balance else self._list(asked(request.query))
         if request.path != "/messages":
             return _error(404, 20, "not found")
-        if request.method == "GET":
-            return self._list(asked(request.query))
         if request.method != "POST":
             return _error(405, 20, "method not allowed")
         fields = fields_of(request.body)

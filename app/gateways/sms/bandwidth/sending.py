@@ -21,6 +21,7 @@ from app.gateways.answers import (
     words,
 )
 from app.gateways.base import Envelope, HttpRequest, HttpResponse, Inquiry, Sighting
+from app.gateways.probing import PROBE_TIMEOUT, outcome_by_status
 from app.gateways.sms.bandwidth import inquiries
 from app.gateways.sms.texts import URGENT, media_of, sender_of, unsendable
 from app.settings import Settings
@@ -119,6 +120,20 @@ class Bandwidth:
             retry_after=wait_asked_for(response.headers) if kind == OutcomeClass.THROTTLE else None,
         )
         return [outcome]
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — Bandwidth takes no time; the protocol gives one.
+        """Ask what media the account has put there."""
+        return HttpRequest(
+            url=f"{self.endpoint.removesuffix('messages')}media",
+            headers={"Authorization": self.authorization},
+            body=b"",
+            method="GET",
+            timeout=PROBE_TIMEOUT,
+        )
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the user is known."""
+        return outcome_by_status(response)
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what Bandwidth would drop or refuse: it has neither content templates nor a highest price."""

@@ -12,6 +12,7 @@ from app.domain.vocabulary import Channel, ConfigScope, OutcomeClass
 from app.errors import ConfigurationError, Invalid
 from app.gateways.answers import identifier, in_short, json_object, listed, wait_asked_for, words
 from app.gateways.base import Envelope, HttpRequest, HttpResponse, Inquiry, Sighting
+from app.gateways.probing import PROBE_TIMEOUT, outcome_by_status, refused_account
 from app.gateways.sms.messagebird import inquiries
 from app.gateways.sms.texts import sender_of, unsendable
 from app.settings import Settings
@@ -112,6 +113,25 @@ class MessageBird:
             retry_after=wait_asked_for(response.headers) if kind == OutcomeClass.THROTTLE else None,
         )
         return [outcome]
+
+    def probe(self, now: datetime) -> HttpRequest:  # noqa: ARG002 — MessageBird takes no time; the protocol gives one.
+        """Ask for the balance."""
+        return HttpRequest(
+            url=f"{self.url}/balance",
+            headers={"Authorization": f"AccessKey {self.access_key}"},
+            body=b"",
+            method="GET",
+            timeout=PROBE_TIMEOUT,
+        )
+
+    def read_probe(self, response: HttpResponse) -> Outcome:
+        """Tell whether the key is known, and something is left of what was paid ahead."""
+        outcome, answer = outcome_by_status(response), json_object(response.body)
+        amount = answer.get("amount")
+        empty = isinstance(amount, (int, float)) and amount <= 0
+        if outcome.kind is OutcomeClass.ACCEPTED and empty and words(answer, "payment") == "prepaid":
+            return refused_account("no_balance", "the prepaid balance is used up")
+        return outcome
 
     def cannot_express(self, message: Envelope) -> str | None:
         """Name what MessageBird would drop: its texts have no pictures, templates or highest price."""
