@@ -242,6 +242,20 @@ class Settings(BaseSettings):
     hard_bounce_permanent: bool = Field(True, description="A hard bounce suppresses for ever")
     soft_bounce_threshold: int = Field(3, ge=1, description="Final soft bounces in 30 days that suppress")
     complaint_permanent: bool = Field(True, description="A complaint suppresses for ever")
+    reputation_bounce_percent: float = Field(
+        5, gt=0, le=100, description="Campaigns of a domain or IP pool stop where so much of its mail bounced"
+    )
+    reputation_complaint_percent: float = Field(
+        0.1, gt=0, le=100, description="The same for complaints; both slow campaigns down from 80 % of it on"
+    )
+    reputation_least_volume: int = Field(
+        1000, ge=1, description="Messages in a day or week below which nothing is said about a reputation"
+    )
+    canary_addresses: Names = Field(
+        (), description="Sinks of our own that test messages go to, by channel, as in email=sink@example.org"
+    )
+    canary_minutes: float = Field(15, ge=1, le=1440, description="How often one goes through each gateway")
+    canary_type: Literal["transactional", "alert"] = Field("transactional", description="What it is sent as")
     held_hours: float = Field(6, gt=0, description="How long an unknown outcome may stay held")
     held_then: Literal["fail", "resend"] = Field("fail", description="What follows when it is over")
     retention_days: int = Field(30, ge=1, description="Finished messages are kept this long")

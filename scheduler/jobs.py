@@ -7,6 +7,7 @@ from functools import partial
 from itertools import groupby
 
 from app.domain.lanes import Lane
+from app.domain.reputation import Bounds
 from app.domain.vocabulary import Priority
 from app.services.beats import forget_the_gone
 from app.services.bulk_upkeep import discard_abandoned_uploads, fold_batch_deltas
@@ -34,8 +35,9 @@ from app.services.upkeep.isps import IspLookups
 from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import drop_old_events, ensure_partitions
-from app.services.upkeep.replays import advance_replays
 from app.services.upkeep.probing import probe_gateways
+from app.services.upkeep.replays import advance_replays
+from app.services.upkeep.reputation import forget_reputation, watch_reputation
 from app.services.upkeep.spending import fold_spending
 from app.settings import Settings
 
@@ -85,9 +87,9 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="dispatch", every=10 * _SECOND, run=dispatch),
         Job(name="note holds", every=10 * _SECOND, run=note_holds),
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
+        Job(name="advance replays", every=5 * _SECOND, run=advance_replays),
         Job(name="go on clearing", every=_SECOND, run=go_on_clearing),
         Job(name="call back stopped", every=_SECOND, run=Recall().run),
-        Job(name="advance replays", every=5 * _SECOND, run=advance_replays),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
         Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),
         Job(name="gateway health", every=_MINUTE, run=write_health),
@@ -142,6 +144,8 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
         Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
         Job(name="rate counters", every=5 * _MINUTE, run=save_counts),
         Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
+        Job(name="reputation", every=_MINUTE, run=partial(watch_reputation, bounds=_bounds(settings))),
+        Job(name="forget reputation", every=_DAY, offset=timedelta(hours=4), run=forget_reputation),
         Job(name="forget health", every=_DAY, offset=timedelta(hours=4), run=forget_health),
         Job(name="event partitions", every=_DAY, run=ensure_partitions),
         Job(name="old events", every=_DAY, offset=timedelta(hours=5), run=drop),
@@ -150,17 +154,6 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
     ]
 
 
-def _fold_counts(tools: Tools) -> int:
-    return fold_batch_deltas(tools.engine)
-
-
-def _forget_sign_ins(tools: Tools) -> int:
-    now = datetime.now(UTC)
-    return forget_sessions(tools.engine, now=now) + forget_origins(tools.engine, now=now)
-
-
-def _discard_uploads(tools: Tools) -> int:
-    return discard_abandoned_uploads(tools.engine)
 def watching_jobs(diagnostics: DiagnosticsService) -> tuple[Job, ...]:
     """List the jobs by which the system looks at itself."""
 
@@ -185,3 +178,22 @@ def _forget_processes(tools: Tools) -> int:
         return forget_the_gone(conn)
 
 
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        bounced=settings.reputation_bounce_percent / 100,
+        complained=settings.reputation_complaint_percent / 100,
+        least_volume=settings.reputation_least_volume,
+    )
+
+
+def _fold_counts(tools: Tools) -> int:
+    return fold_batch_deltas(tools.engine)
+
+
+def _forget_sign_ins(tools: Tools) -> int:
+    now = datetime.now(UTC)
+    return forget_sessions(tools.engine, now=now) + forget_origins(tools.engine, now=now)
+
+
+def _discard_uploads(tools: Tools) -> int:
+    return discard_abandoned_uploads(tools.engine)

@@ -21,18 +21,20 @@ from app.domain.countries import country_of
 from app.domain.locales import fallbacks
 from app.domain.prices import PriceTable
 from app.domain.rendering import Compiled, Variable, compile_parts
+from app.domain.reputation import NameKind
 from app.domain.routing import POOLS, Chain, Needs, Route, by_chance, chain, fits
 from app.domain.templates.building import Kind
 from app.domain.templates.parts import fixed
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import NotFound, Unavailable
-from app.services.limit_table import IspBook, LimitTable, read_limits
 from app.services.limit_table import IspBook, LimitRow, LimitTable, read_limits
 from app.services.reference_rows import (
     IllSender,
+    NameState,
     Sender,
     read_ill_senders,
     read_prices,
+    read_restraints,
     read_routes,
     read_senders,
 )
@@ -108,6 +110,10 @@ class Catalog:
     def ill_senders(self) -> frozenset[IllSender]:
         """List the senders that are refused somewhere: few, mostly none."""
         return self._keep("ill senders", partial(self._read_rows, read_ill_senders))
+
+    def restraints(self) -> dict[tuple[NameKind, str], NameState]:
+        """Give the names of our mail that campaigns are held back for: mostly none."""
+        return self._keep("restraints", partial(self._read_rows, read_restraints))
 
     def country(self, channel: Channel, address: str) -> str | None:
         """Tell the country of an address, where any of the channel's gateways reaches only some."""

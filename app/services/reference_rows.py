@@ -6,8 +6,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.db.tables import channel_health, gateways, prices, sender_health, senders
+from app.db.tables import channel_health, gateways, prices, reputations, sender_health, senders
 from app.domain.prices import Price, PriceTable, Unit
+from app.domain.reputation import Level, NameKind
 from app.domain.routing import EVERYTHING, Route
 from app.domain.vocabulary import Channel
 
@@ -28,6 +29,15 @@ class Sender:
     def written(self) -> str:
         """Spell the identity as a mail's From has it."""
         return f"{self.name} <{self.address}>" if self.name else self.address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NameState:
+    """A name of our mail that is not good: how bad, why, and how many messages a minute are let through."""
+
+    level: Level
+    reason: str
+    per_minute: int
 
 
 IllSender = tuple[Channel, str, str]  # the gateway that refuses it, and its address
@@ -74,6 +84,19 @@ def read_ill_senders(conn: sa.Connection) -> frozenset[IllSender]:
     table = sender_health.c
     rows = conn.execute(sa.select(table.channel, table.gateway, table.sender))
     return frozenset((Channel(row.channel), row.gateway, row.sender) for row in rows)
+
+
+def read_restraints(conn: sa.Connection) -> dict[tuple[NameKind, str], NameState]:
+    """Read which names campaigns are held back for; not those where a person has lifted it for a time."""
+    table = reputations.c
+    lifted = sa.func.coalesce(table.lifted_until > sa.func.now(), sa.false())
+    rows = conn.execute(sa.select(reputations).where(table.level > 0, ~lifted))
+    return {
+        (NameKind(row.kind), row.key): NameState(
+            level=Level(row.level), reason=row.reason, per_minute=row.per_minute or 1
+        )
+        for row in rows
+    }
 
 
 def read_prices(conn: sa.Connection) -> PriceTable:

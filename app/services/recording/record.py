@@ -20,6 +20,7 @@ from app.queue.rows import Claimed
 from app.services.recording import heard as keeping
 from app.services.recording.effects import Effect, Line, effect_of
 from app.services.recording.heard import Heard
+from app.services.recording.names import count_against_names
 from app.services.sending.tools import Tools
 from app.services.suppressing import suppress
 
@@ -74,6 +75,7 @@ def _apply(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorde
     _advance(conn, [effect for effect in effects if effect.decision])
     _log(conn, effects)
     suppress(conn, tools.policy, [blame for effect in effects for blame in effect.blames])
+    count_against_names(conn, tools, effects)
     waiting = strangers + [each for effect in effects for each in effect.later]
     _park(conn, waiting)
     result = Recorded(recorded=len(heard) - len(waiting), parked=len(waiting))

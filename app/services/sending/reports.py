@@ -8,16 +8,20 @@ from datetime import timedelta
 
 from app.domain.outcomes import GATEWAYS_FAULT, Outcome
 from app.domain.vitals import Vitals
-from app.domain.vocabulary import BreakerState, ConfigScope, OutcomeClass
+from app.domain.vocabulary import BreakerState, Channel, ConfigScope, OutcomeClass
 from app.errors import Unavailable
 from app.limits.breaker import Change
 from app.queue.rows import Claimed
 from app.services.health import note_change
+from app.services.name_counts import Tally, names_of
 from app.services.sending.tools import Tools
 from app.services.vital_signs import refresh
 
 # A breaker counts over seconds, so good news may wait for more; faults and probes are told at once.
 GOOD_NEWS_WITHIN = 0.25  # seconds
+
+# What a mail's reputation is counted by at once: that it was taken, or refused for ever.
+_COUNTED = frozenset({OutcomeClass.ACCEPTED, OutcomeClass.RECIPIENT})
 
 
 class Reports:
@@ -30,6 +34,8 @@ class Reports:
         self._vitals: dict[str, Vitals] = defaultdict(Vitals)
         self._sender_probes: Counter[tuple[str, str]] = Counter()
         self._refused: set[tuple[str, str]] = set()
+        self._mails: Counter[tuple[object, ...]] = Counter()
+        self._example: dict[tuple[object, ...], Claimed] = {}
         self._since = time.monotonic()
 
     def admitted(
@@ -68,8 +74,11 @@ class Reports:
     def hear_of_sender(self, gateway: str, message: Claimed, outcome: Outcome) -> bool:
         """Tell a sender's own breaker what came of a message; tells whether it has just been refused.
 
-        A gateway that does not know one sender of ours is well for all others.
+        A gateway that does not know one sender of ours is well for all others. What went out under which
+        name, and what was refused for ever, is counted by the way.
         """
+        if message.channel == Channel.EMAIL and outcome.kind in _COUNTED:
+            self._count_mail(message, outcome.kind)
         refused = outcome.kind is OutcomeClass.CONFIG and outcome.scope is ConfigScope.SENDER
         if not refused and not self._sender_probes:
             return False
@@ -92,6 +101,28 @@ class Reports:
         for (gateway, sender), probes in self._sender_probes.items():
             if probes > 0:
                 self._tell_sender(gateway, sender, good=0, probes=probes)
+
+        if self._mails and self._tools.names:
+            self._tools.names.add(self._tally(), at_once=self._tools.stopping.is_set())
+
+    def _count_mail(self, message: Claimed, kind: OutcomeClass) -> None:
+        """Count a mail by what all of its kind share; under which names they go is found out once for all."""
+        sender = message.options.get("sender") if message.options else None
+        key = (kind, message.ip_pool, message.message_type, message.batch_id, sender)
+        self._mails[key] += 1
+        if self._mails[key] == 1:
+            self._example[key] = message
+
+    def _tally(self) -> Tally:
+        tally = Tally.empty()
+        for key, count in self._mails.items():
+            sender = self._tools.contents.sender(self._example[key])
+            for name in names_of(self._example[key], sender.address if sender else None):
+                tally.sent[name] += count
+                if key[0] is OutcomeClass.RECIPIENT:
+                    tally.bounced[name] += count
+        self._mails.clear()
+        return tally
 
     def _refuse(self, gateway: str, sender: str, outcome: Outcome) -> bool:
         """Open the breaker of one sender at a gateway: its messages go elsewhere until probes get through."""

@@ -32,6 +32,7 @@ from app.services.sending.placing import place
 from app.services.sending.refusals import heed
 from app.services.sending.reports import Reports
 from app.services.sending.requests import Queue, Requests, Work
+from app.services.sending.restraining import restrained
 from app.services.sending.tools import Tools
 from app.services.sending.withholding import withheld
 
@@ -125,14 +126,16 @@ class ClaimRun:
 
     def _assign(self, messages: Sequence[Claimed]) -> None:
         try:
-            assignment, allowance = place(self._tools, self._lane, messages, self._tools.now())
+            held = restrained(self._tools, self._lane, messages, self._tools.now())
+            going = [message for message in messages if message.id not in held] if held else messages
+            assignment, allowance = place(self._tools, self._lane, going, self._tools.now())
         except Unavailable as exc:
             give_back(self._tools, messages)
             self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
         self._reports.admitted(assignment.probes, assignment.changes, assignment.sender_probes)
         self._ending.remark(assignment.moved)
-        self._decide(messages, assignment.refused)
+        self._decide(messages, assignment.refused | held)
         for gateway, members in assignment.by_gateway.items():
             for message in members:
                 if message.id in allowance.waits:

@@ -13,11 +13,13 @@ from app.gateways.base import Gateway, Webhook
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
+from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.queue.positions import Positions
 from app.services.catalog import Catalog
 from app.services.help_desk import HelpDesk
+from app.services.name_counts import NameCounts
 from app.services.pulse import Pulse
 from app.services.sending.content import Contents
 from app.services.sending.memory import Memory
@@ -59,6 +61,8 @@ class Tools:
     gateway_timeout: timedelta
     reply_within: timedelta = timedelta(days=7)
     help_desk: HelpDesk | None = None
+    names: NameCounts | None = None
+    minutes: MinuteCounts | None = None
     topic_sync: TopicSync | None = None
     stopping: Stop = field(default_factory=Stop)
     traces: Traces | None = None
