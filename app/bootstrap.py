@@ -30,7 +30,6 @@ from app.limits.breaker import Breakers
 from app.limits.forgetting import forget_counts
 from app.limits.ledger import Ledger
 from app.limits.minutes import MinuteCounts
-from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
@@ -53,9 +52,7 @@ from app.services.limit_watch import LimitWatch
 from app.services.limits import LimitsService
 from app.services.messages import MessageService
 from app.services.name_counts import NameCounts
-from app.services.name_counts import NameCounts
 from app.services.prices import PriceService
-from app.services.reputation import ReputationService
 from app.services.reputation import ReputationService
 from app.services.second_factor import SecondFactor
 from app.services.senders import SenderService
@@ -279,10 +276,6 @@ class App:
         return ReputationService(self.engine, self.catalog, _now)
 
     @cached_property
-    def reputation(self) -> ReputationService:
-        return ReputationService(self.engine, self.catalog, _now)
-
-    @cached_property
     def trials(self) -> TrialMessages:
         return TrialMessages(self.engine, self.messages)
 
@@ -390,8 +383,6 @@ class App:
             gateway_timeout=timedelta(seconds=settings.gateway_timeout_seconds),
             reply_within=timedelta(days=settings.reply_days),
             help_desk=self.help_desk,
-            names=NameCounts(self.engine),
-            minutes=MinuteCounts(self.redis),
             names=NameCounts(self.engine),
             minutes=MinuteCounts(self.redis),
             topic_sync=self.topic_sync,
