@@ -12,9 +12,9 @@ from importlib import import_module
 
 import redis
 import sqlalchemy as sa
-from dramatiq.middleware import TimeLimit
+from dramatiq.middleware import Middleware, TimeLimit
 
-from app.broker.any import AnyBroker, make_rabbit
+from app.broker.base import CountingBroker, rabbit
 from app.broker.redis import ListeningBroker
 from app.db.engine import make_engine
 from app.db.redis import blocking_client, broker_client, quick_client, short_client
@@ -129,7 +129,7 @@ class App:
         return short_client(_redis_url(self.settings))
 
     @cached_property
-    def broker(self) -> AnyBroker:
+    def broker(self) -> CountingBroker:
         return make_broker(self.settings)
 
     @cached_property
@@ -407,14 +407,14 @@ def build(settings: Settings, name: str, *, connections: int | None = None, acce
     return App(settings=settings, engine=engine, name=name, accepts=accepts)
 
 
-def make_broker(settings: Settings) -> AnyBroker:
+def make_broker(settings: Settings) -> CountingBroker:
     """Make the broker: on Redis, or on RabbitMQ where BROKER_URL names one.
 
     It retries nothing, since PostgreSQL alone decides what is tried again. Raises ConfigurationError.
     """
-    middleware = [TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))]
+    middleware: list[Middleware] = [TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))]
     if settings.broker_url is not None:
-        return make_rabbit(settings.broker_url, middleware)
+        return rabbit(settings.broker_url, middleware)
     return ListeningBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
         client=broker_client(_redis_url(settings)),
         middleware=middleware,

@@ -5,7 +5,6 @@ two underscores, as in `P0__MAX_AGE_SECONDS`. `tocsin settings` lists them all.
 """
 
 import os
-import os
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +63,12 @@ class Settings(BaseSettings):
     )
     redis_url: str | None = Field(
         None, description="Valkey or Redis; without it `tocsin up` starts one of its own"
+    )
+    broker_url: str | None = Field(
+        None, description="RabbitMQ as the broker, as in amqp://host:5672/; else REDIS_URL is it as well"
+    )
+    database_pooled: bool = Field(
+        False, description="DATABASE_URL leads to PgBouncer or its like, which pools transactions"
     )
     database_pool: int = Field(20, ge=2, le=500, description="Connections of one web process at most")
     data_dir: Path | None = Field(None, description="Where `tocsin up` keeps its servers' data")
@@ -228,10 +233,6 @@ class Settings(BaseSettings):
         None, ge=1, le=1024, description="Cores that one lane's workers may spread over; else all there are"
     )
 
-    worker_cores: int | None = Field(
-        None, ge=1, le=1024, description="Cores that one lane's workers may spread over; else all there are"
-    )
-
     # Rules
     rate_limiting_enabled: bool = Field(True, description="Apply the table rate_limits")
     rate_prefix: str = Field("comm:rate:", description="Prefix of the limits' keys in Redis")
@@ -312,12 +313,6 @@ class Settings(BaseSettings):
     def is_enabled(self, channel: Channel) -> bool:
         """Tell whether the channel is in use, whatever gateways it has."""
         return {Channel.SMS: self.sms_enabled, Channel.PUSH: self.push_enabled}.get(channel, True)
-
-    @cached_property
-    def cores(self) -> int:
-        """How many cores one lane's workers may use."""
-        there_are = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return self.worker_cores or there_are or 1
 
     @cached_property
     def cores(self) -> int:

@@ -64,7 +64,7 @@ class Wake(Protocol):
 
 
 class Broker(Protocol):
-    """What Dramatiq's brokers do for us."""
+    """What wakes need of a broker."""
 
     def enqueue(self, message: "dramatiq.Message[None]") -> object:
         """Put a message into its queue."""

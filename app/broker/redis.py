@@ -10,13 +10,15 @@ from dramatiq.common import compute_backoff
 from dramatiq.errors import ConnectionClosed
 from dramatiq.message import Message
 
+from app.broker.base import CountingBroker
+
 # How long an idle consumer listens at a time; it notices that it shall end no sooner.
 LISTEN = 0.5  # seconds
 # Who has as much as it may hold looks again as often as this, for one of its threads may have ended one.
 LONGEST_PAUSE = 100  # milliseconds
 
 
-class ListeningBroker(RedisBroker):
+class ListeningBroker(RedisBroker, CountingBroker):
     """A broker whose consumers are told of a message by the server, rather than asking again and again."""
 
     @property

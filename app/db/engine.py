@@ -25,10 +25,18 @@ _NOT_NOW = ("08", "40", "53", "57P", "57014", "55P03", "25006")
 _QUIET = 60.0  # seconds
 
 
-def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:
+# What every session of ours has.
+_OWN = {"options": "-c timezone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"}
+# Behind a pooler of transactions a session is nobody's own: the role's settings say the same there, and
+# statements that one connection has prepared are unknown to the next.
+_POOLED = {"prepare_threshold": None}
+
+
+def make_engine(url: str, *, pool: int, name: str, pooled: bool = False) -> sa.Engine:
     """Make an engine with at most `pool` connections, shown under `name` in pg_stat_activity.
 
-    Connections are checked before use, so that a restarted server costs one reconnect and no error.
+    Connections are checked before use, so that a restarted server costs one reconnect and no error. Where
+    it is `pooled`, PgBouncer or its like is between, and lends a connection for each transaction.
     """
     engine = sa.create_engine(
         sa.make_url(url).set(drivername="postgresql+psycopg"),
@@ -40,7 +48,7 @@ def make_engine(url: str, *, pool: int, name: str) -> sa.Engine:
         connect_args={
             "application_name": f"tocsin {name}",
             "connect_timeout": 5,
-            "options": "-c timezone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s",
+            **(_POOLED if pooled else _OWN),
         },
     )
     sa.event.listen(engine, "connect", _read_json_quickly)

@@ -11,6 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from app.db.sentinel import is_sentinel, master_client
 from app.errors import Unavailable
 
 _CONNECT = timedelta(seconds=2)
@@ -62,7 +63,8 @@ def _client(
     connect: timedelta = _CONNECT,
     decode_responses: bool,
 ) -> redis.Redis:
-    return redis.Redis.from_url(
+    make = master_client if is_sentinel(url) else redis.Redis.from_url
+    return make(
         url,
         db=database.value,
         socket_timeout=timeout.total_seconds(),
