@@ -10,7 +10,7 @@ from app.api.operations import Reply, Resource
 from app.bootstrap import App
 from app.domain.vocabulary import Priority
 from app.services.metrics import exposition
-from app.services.readiness import checks
+from app.services.readiness import checks, progress
 
 resource = Resource("health", "For supervisors, load balancers and Prometheus.")
 
@@ -34,6 +34,23 @@ def readyz(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signatu
     """
     found = checks(app.engine, app.redis, longest_wait=app.settings.lanes[Priority.P0].max_age)
     ready = all(check.ok for check in found.values() if check.required)
+    return answer(200 if ready else 503, {"ready": ready, "checks": found})
+
+
+@resource.operation(
+    "GET",
+    "/readyz/sending",
+    scope=None,
+    replies={200: Reply("What was accepted gets on", Readiness), 503: Reply("What does not", Readiness)},
+)
+def sending(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signature.
+    """Tell whether what was accepted is being sent.
+
+    By age and progress: emergencies that wait too long, webhooks that have no effect, jobs that do not
+    tick. A load balancer should ask /readyz: where nothing is sent, messages are accepted still.
+    """
+    found = progress(app.engine, app.settings.lanes)
+    ready = all(check.ok for check in found.values())
     return answer(200 if ready else 503, {"ready": ready, "checks": found})
 
 

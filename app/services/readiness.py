@@ -1,7 +1,9 @@
 """Whether a process could do its work now: what it needs, looked at one by one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import redis
 import sqlalchemy as sa
@@ -9,9 +11,16 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.db.migrate import pending
 from app.db.redis import translated
-from app.db.tables import message_queue
-from app.domain.vocabulary import Priority, Status
+from app.db.tables import claims, job_runs, message_queue, webhook_inbox
+from app.domain.lanes import Lane
+from app.domain.vocabulary import ClaimState, Priority, Status
 from app.errors import Unavailable
+
+# An emergency is claimed within milliseconds; who is slow by this much does not get on.
+CLAIMED_WITHIN = timedelta(seconds=30)
+WORKED_OFF_WITHIN = timedelta(minutes=1)
+TICKS_WITHIN = timedelta(seconds=15)
+_EVERY_SECOND = "dispatch urgent"
 
 _NEXT_PARTITION = sa.text(
     "SELECT to_regclass('delivery_events_' || to_char("
@@ -35,6 +44,61 @@ def checks(engine: sa.Engine, client: redis.Redis, *, longest_wait: timedelta) -
     is the workers' trouble: were a web process to count as not ready for it, none could be accepted.
     """
     return {**_of_database(engine, longest_wait), "redis": _redis(client)}
+
+
+def progress(engine: sa.Engine, lanes: Mapping[Priority, Lane]) -> dict[str, Check]:
+    """Look whether what was accepted gets on: emergencies, what gateways tell, the jobs.
+
+    It is about age and progress, not about which processes are there. Never raises Unavailable.
+    """
+    try:
+        with unavailable_when_down(), engine.connect() as conn:
+            return {
+                "database": Check(ok=True, detail="answers"),
+                "emergencies": _emergencies(conn, lanes[Priority.P0].max_age),
+                "inbox": _inbox(conn),
+                "scheduler": _scheduler(conn),
+            }
+    except Unavailable as exc:
+        return {"database": Check(ok=False, detail=str(exc))}
+
+
+def _emergencies(conn: sa.Connection, limit: timedelta) -> Check:
+    age = _age_of_p0(conn)
+    if age is None:
+        return Check(ok=True, detail="none waits")
+    waits = f"the oldest due one waits for {age.total_seconds():.0f} s"
+    if age > limit:
+        return Check(ok=False, detail=f"{waits}, longer than its limit")
+    if age > CLAIMED_WITHIN and not _is_claiming(conn):
+        return Check(ok=False, detail=f"{waits}, and no worker has any in its hands")
+    return Check(ok=True, detail=waits)
+
+
+def _is_claiming(conn: sa.Connection) -> bool:
+    table = claims.c
+    at_work = (table.priority == Priority.P0.value) & (table.state != ClaimState.CLOSED.value)
+    query = sa.select(sa.exists().where(at_work, table.lease_until > sa.func.now()))
+    return bool(conn.scalar(query))
+
+
+def _inbox(conn: sa.Connection) -> Check:
+    table = webhook_inbox.c
+    oldest = sa.select(table.received_at).where(table.processed_at.is_(None)).order_by(table.id).limit(1)
+    age: Any = conn.scalar(sa.select(sa.func.now() - oldest.scalar_subquery()))
+    if age is None:
+        return Check(ok=True, detail="nothing waits")
+    detail = f"the oldest webhook waits for {age.total_seconds():.0f} s"
+    return Check(ok=age <= WORKED_OFF_WITHIN, detail=detail)
+
+
+def _scheduler(conn: sa.Connection) -> Check:
+    """Look at what a leader does every second, not at whether there is one."""
+    newest = sa.select(sa.func.now() - sa.func.max(job_runs.c.started_at))
+    age = conn.scalar(newest.where(job_runs.c.job == _EVERY_SECOND))
+    if age is None:
+        return Check(ok=False, detail="no job has ever run")
+    return Check(ok=age <= TICKS_WITHIN, detail=f"ticked {age.total_seconds():.0f} s ago")
 
 
 def next_month_has_partitions(conn: sa.Connection) -> bool:
@@ -70,6 +134,13 @@ def _partitions(conn: sa.Connection) -> Check:
 
 
 def _oldest_p0(conn: sa.Connection, longest_wait: timedelta) -> Check:
+    age = _age_of_p0(conn)
+    if age is None:
+        return Check(ok=True, detail="none waits", required=False)
+    return Check(ok=age <= longest_wait, detail=f"waits for {age.total_seconds():.0f} s", required=False)
+
+
+def _age_of_p0(conn: sa.Connection) -> timedelta | None:
     table = message_queue.c
     now = sa.func.now()
     query = sa.select(sa.cast(now - sa.func.min(table.scheduled_for), sa.Interval)).where(
@@ -77,10 +148,8 @@ def _oldest_p0(conn: sa.Connection, longest_wait: timedelta) -> Check:
         table.status == Status.PENDING.value,
         table.scheduled_for <= now,
     )
-    age = conn.execute(query).scalar_one()
-    if age is None:
-        return Check(ok=True, detail="none waits", required=False)
-    return Check(ok=age <= longest_wait, detail=f"waits for {age.total_seconds():.0f} s", required=False)
+    age: timedelta | None = conn.execute(query).scalar_one()
+    return age
 
 
 def _redis(client: redis.Redis) -> Check:
