@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import ConfigScope, OutcomeClass
@@ -14,28 +14,25 @@ from app.services.sending.tools import Tools
 Queue = deque[tuple[str, Claimed]]  # the gateway that shall take it, and the message
 Work = tuple[str, Sequence[Claimed], Sequence[Envelope]]  # gateway, messages of one request, as rendered
 Conclude = Callable[[str, Claimed, Outcome], None]
+Hear = Callable[[str, Sequence[tuple[Sequence[Claimed], Sequence[Outcome], timedelta]]], None]
 
 
 class Requests:
-    """Makes requests from the head of a queue. `conclude` hears of messages that none can be made for."""
+    """Makes requests from the head of a queue. `conclude` hears of messages that none can be made for.
 
-    def __init__(self, tools: Tools, queue: Queue, conclude: Conclude) -> None:
+    `hear` is told where that is the gateway's fault, as if it had answered so.
+    """
+
+    def __init__(self, tools: Tools, queue: Queue, conclude: Conclude, hear: Hear) -> None:
         self._tools = tools
         self._queue = queue
         self._conclude = conclude
+        self._hear = hear
         self._kept: dict[int, Envelope] = {}
 
     def take(self, free: int, now: datetime) -> list[tuple[Work, Request]]:
-        """Make up to `free` requests; on Unavailable all of their messages are in the queue again."""
-        rendered = self._render(free)
-        built: list[tuple[Work, Request]] = []
-        for number, work in enumerate(rendered):
-            try:
-                built += self._built(work, now)
-            except Unavailable:
-                self.put_back([*(work for work, _ in built), *rendered[number:]])
-                raise
-        return built
+        """Make up to `free` requests."""
+        return [each for work in self._render(free) for each in self._built(work, now)]
 
     def put_back(self, works: Sequence[Work]) -> None:
         """Queue messages again, in front of all others."""
@@ -88,7 +85,7 @@ class Requests:
         gateway, messages, envelopes = work
         vendor = self._tools.gateways[gateway]
         try:
-            return [(work, vendor.build(envelopes, now))]
+            return self._build(work, now)
         except Invalid:
             fitting = []
             for message, envelope in zip(messages, envelopes, strict=True):
@@ -98,8 +95,19 @@ class Requests:
                     fitting.append((message, envelope))
         if not fitting:
             return []
-        work = (gateway, [message for message, _ in fitting], [envelope for _, envelope in fitting])
-        return [(work, vendor.build(work[2], now))]
+        return self._build(
+            (gateway, [message for message, _ in fitting], [envelope for _, envelope in fitting]), now
+        )
+
+    def _build(self, work: Work, now: datetime) -> list[tuple[Work, Request]]:
+        """Make a request of a work; where the gateway lacks what that takes, only its messages do without."""
+        gateway, messages, envelopes = work
+        try:
+            return [(work, self._tools.gateways[gateway].build(envelopes, now))]
+        except Unavailable as exc:
+            outcome = Outcome(kind=OutcomeClass.TRANSIENT, code="not_built", detail=str(exc))
+            self._hear(gateway, [(messages, [outcome] * len(messages), timedelta(0))])
+            return []
 
 
 def _inexpressible(missing: str) -> Outcome:

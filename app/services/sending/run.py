@@ -63,7 +63,7 @@ class ClaimRun:
         self._book = book
         self._all = claim.messages
         self._queue: Queue = deque()
-        self._requests = Requests(tools, self._queue, self._conclude)
+        self._requests = Requests(tools, self._queue, self._conclude, self._hear)
         self._answers: dict[int, str] = {}
         self._bills: dict[int, Bill] = {}
         self._reports = Reports(tools)

@@ -126,9 +126,12 @@ def joining(world):
     tools = world.with_tools(gateways={"postal": Pairs()}, contents=contents).tools
     concluded = []
 
+    def conclude(_gateway, message, outcome):
+        concluded.append((message.text, outcome))
+
     def make(*texts):
         queue = deque(("postal", Told(number, text)) for number, text in enumerate(texts))
-        made = Requests(tools, queue, lambda _, message, outcome: concluded.append((message.text, outcome)))
+        made = Requests(tools, queue, conclude, hear=pytest.fail)
         return made, queue, contents, concluded
 
     return make
