@@ -8,6 +8,8 @@ from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
 from admin.pages.home import HomePage
+from admin.pages.template_editor import TemplateEditorPage
+from admin.pages.templates import TemplatesPage
 from admin.pages.users import UsersPage
 
 
@@ -21,11 +23,11 @@ class Group:
 
 GROUPS = (
     Group("", (HomePage,)),
-    Group("Traffic", ()),
+    Group("Traffic", (TemplatesPage,)),
     Group("Recipients", ()),
     Group("Delivery", ()),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 
 # Not in the menu.
-FURTHER: Sequence[type[Page]] = (AccountPage,)
+FURTHER: Sequence[type[Page]] = (AccountPage, TemplateEditorPage)

@@ -138,6 +138,6 @@ def test_send(app: App, call: Call, *, channel: Channel, slug: str, body: TestSe
     hour. An address that may not be contacted is told as suppressed.
     """
     name = Name(slug, channel, body.locale)
-    sent = app.template_trials.send(call.caller, call.who, name, body.trial())
+    sent = app.template_trials.send(call.who, name, body.trial(), caller=call.caller)
     messages = [{"uuid": each.uuid, "status": each.status, "reason": each.reason} for each in sent]
     return answer(202, {"messages": messages})

@@ -1,6 +1,7 @@
 """Trying templates out: looking them over, filling them in, saved or not."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +51,20 @@ class TemplateDesk:
         with unavailable_when_down(), self._engine.connect() as conn:
             shelf = ActiveShelf(conn, channel, locale)
             return template_checks.report(subject, shelf, most_segments=self._most_segments)
+
+    def completed(
+        self, channel: Channel, draft: TemplateDraft, *, locale: str | None = None, kind: Kind = Kind.TEMPLATE
+    ) -> TemplateDraft:
+        """Declare what a draft uses and does not declare; one that cannot be built comes back as it is."""
+        try:
+            with unavailable_when_down(), self._engine.connect() as conn:
+                shelf = ActiveShelf(conn, channel, locale)
+                found = build(replace(draft, variables=None).written, shelf, kind=kind).variables
+        except Invalid:
+            return draft
+        declared = draft.variables or ()
+        known = {variable.name for variable in declared}
+        return replace(draft, variables=(*declared, *(each for each in found if each.name not in known)))
 
     def preview(
         self,

@@ -121,12 +121,12 @@ def test_a_fault_in_mjml_is_told_with_its_line(api):
 
 
 def test_foreign_html_is_cleaned_when_it_is_saved(api):
-    foreign = '<table>{% for a in b %}<tr><td onclick="x()">{{ a }}</td></tr>{% endfor %}</table><script>x</script>'
+    foreign = (
+        '<table>{% for a in b %}<tr><td onclick="x()">{{ a }}</td></tr>{% endfor %}</table><script>x</script>'
+    )
     body = OFFER | {"layout": None, "message_type": None, "body_html": foreign, "foreign": True}
     saved = api.post("/v1/templates", body).json["body_html"]
-    assert saved == (
-        "<table><tbody>{% for a in b %}<tr><td>{{ a }}</td></tr>{% endfor %}</tbody></table>"
-    )
+    assert saved == ("<table><tbody>{% for a in b %}<tr><td>{{ a }}</td></tr>{% endfor %}</tbody></table>")
 
 
 def test_a_campaign_without_a_way_out_can_be_saved_and_not_activated(api):

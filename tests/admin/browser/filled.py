@@ -10,6 +10,7 @@ from app.services.audit import Who
 from app.services.diagnostics.findings import Finding, Severity
 from app.services.diagnostics.runs import Known, Run, Scope, keep
 from app.services.keys import create_client, create_key
+from tests.admin.browser.filled_templates import fill_templates
 
 NOW = datetime.now(UTC)
 OPERATOR = Who(actor="console/anna@example.com", origin="192.0.2.7")
@@ -27,6 +28,7 @@ def fill(app: App) -> tuple[str, ...]:
         app.engine, OPERATOR, "shop", "checkout", ["messages:send"], allowed_addresses=["192.0.2.0/24"]
     )
     return (
+        *fill_templates(app),
         "/admin/account/password",
         "/admin/account/second-factor",
         "/admin/users/new",

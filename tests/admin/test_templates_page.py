@@ -1,0 +1,154 @@
+"""Templates in the console, without a browser: what each role may, and what each button comes to."""
+
+import pytest
+
+from app.domain.templates.building import Kind
+from app.domain.vocabulary import Channel
+from app.services.template_views import Name
+from tests.admin.browser.filled_templates import fill_templates
+
+SPRING = Name("spring", Channel.EMAIL, None)
+ONE = "/admin/templates/one/template/email/spring"
+EDITOR = "/admin/template-editor"
+FIELDS = {
+    "name": "Welcome",
+    "subject": "Hello {{ name }}",
+    "markup": "html",
+    "body_html": "<p>Good to have you, {{ name }}.</p>",
+    "variable_name": ["name", ""],
+    "variable_type": ["string", "string"],
+    "variable_required": ["yes", "yes"],
+    "variable_example": ["Ada", ""],
+    "variable_default": ["", ""],
+}
+
+
+@pytest.fixture
+def filled(app):
+    fill_templates(app)
+    return app
+
+
+def confirmed(name, version=None, **more):
+    selected = f"template/email/{name}/" + (f"@{version}" if version else "")
+    return {"selected": selected, "confirmed": "1", "why": "as agreed", **more}
+
+
+def test_what_is_written_is_saved_as_a_draft_and_then_activated(as_role, app):
+    editor = as_role("editor")
+    saved = editor.post(f"{EDITOR}/save/template/email/welcome", FIELDS | {"then": "keep"})
+    assert saved.headers["Location"] == "/admin/templates/one/template/email/welcome?version=1"
+    assert app.templates.get("welcome", Channel.EMAIL).active_version is None
+    editor.post("/admin/templates/do/activate", confirmed("welcome", 1))
+    view = app.templates.get("welcome", Channel.EMAIL)
+    assert (view.active_version, view.active.created_by) == (1, "console/editor@example.com")
+
+
+def test_what_is_wrong_is_told_and_nothing_that_was_written_is_lost(as_role, app):
+    editor = as_role("editor")
+    broken = FIELDS | {"body_html": "one\n{% if %}", "then": "activate"}
+    answer = editor.post(f"{EDITOR}/save/template/email/welcome", broken)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "line 2" in page
+    assert "{% if %}" in page
+    assert app.templates.list().items == ()
+
+
+def test_variables_that_are_used_and_not_listed_are_added(as_role, app):
+    body = FIELDS | {"body_html": "<p>{{ name }} {{ other }}</p>", "then": "keep"}
+    as_role("editor").post(f"{EDITOR}/save/template/email/welcome", body)
+    saved = app.templates.version(Name("welcome", Channel.EMAIL, None), 1)
+    assert {variable.name: variable.type for variable in saved.variables} == {
+        "name": "string",
+        "other": "any",
+    }
+
+
+def test_a_mail_is_shown_closed_off_from_everything(as_role, filled):
+    shown = as_role("viewer").get("/admin/templates/shown/template/email/spring/1")
+    policy = shown.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox; default-src 'none'")
+    assert "script" not in policy
+    assert shown.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert "Spring is here, Ada" in shown.get_data(as_text=True)
+
+
+def test_a_mails_own_rules_for_the_dark_hold_only_in_the_dark(as_role, filled):
+    viewer = as_role("viewer")
+    path = "/admin/templates/shown/template/email/spring/1?view="
+    assert "@media (max-width: 0)" in viewer.get(f"{path}desktop").get_data(as_text=True)
+    assert "@media (min-width: 0)" in viewer.get(f"{path}dark").get_data(as_text=True)
+
+
+def test_an_old_version_is_restored_by_a_new_one(as_role, filled):
+    as_role("editor").post("/admin/templates/do/restore", confirmed("spring", 1))
+    assert filled.templates.get("spring", Channel.EMAIL).latest_version == 3
+
+
+def test_what_differs_is_shown_line_by_line(as_role, filled):
+    page = as_role("viewer").get("/admin/templates/diff/template/email/spring?old=1&new=2")
+    text = page.get_data(as_text=True)
+    assert "Ten per cent" in text
+    assert "Twenty per cent" in text
+    assert "lines are the same" in text
+
+
+def test_nobody_activates_their_own_where_two_are_asked_for(as_role, filled):
+    editor = as_role("editor")
+    editor.post("/admin/templates/do/protect", confirmed("spring"))
+    body = '<p>{{ name }} <a href="{{ unsubscribe_url }}">Unsubscribe</a></p>'
+    editor.post(f"{EDITOR}/save/template/email/spring", FIELDS | {"body_html": body, "then": "activate"})
+    assert filled.templates.get("spring", Channel.EMAIL).active_version == 1
+    editor.post("/admin/templates/do/activate", confirmed("spring", 3))
+    assert filled.templates.get("spring", Channel.EMAIL).active_version == 1
+    as_role("admin").post("/admin/templates/do/activate", confirmed("spring", 3))
+    assert filled.templates.get("spring", Channel.EMAIL).active_version == 3
+
+
+@pytest.mark.parametrize("role", ["viewer", "operator"])
+def test_only_editors_write(as_role, filled, role):
+    person = as_role(role)
+    assert person.get(ONE).status_code == 200
+    assert person.get(f"{EDITOR}/one/template/email/spring").status_code == 403
+    assert person.post("/admin/templates/do/activate", confirmed("spring", 2)).status_code == 403
+    assert person.post(f"{EDITOR}/save/template/email/spring", FIELDS).status_code == 403
+
+
+def test_an_editor_cannot_do_away_with_the_second_person(as_role, filled):
+    editor = as_role("editor")
+    editor.post("/admin/templates/do/protect", confirmed("spring"))
+    assert editor.post("/admin/templates/do/unprotect", confirmed("spring")).status_code == 403
+    as_role("admin").post("/admin/templates/do/unprotect", confirmed("spring"))
+    assert not filled.templates.get("spring", Channel.EMAIL).second_person
+
+
+def test_templates_are_rebuilt_with_a_newer_layout(as_role, filled):
+    layout = filled.templates.get("house", Channel.EMAIL, kind=Kind.LAYOUT).active
+    editor = as_role("editor")
+    body = {
+        "name": "House",
+        "markup": "html",
+        "body_html": layout.body_html + "<!-- new -->",
+        "then": "activate",
+    }
+    editor.post(f"{EDITOR}/save/layout/email/house", body)
+    wish = {"selected": "layout/email/house/", "confirmed": "1", "why": "new", "activate": "yes"}
+    editor.post("/admin/templates/do/rebuild_all", wish)
+    assert "<!-- new -->" in filled.templates.get("spring", Channel.EMAIL).active.compiled_html
+
+
+def test_a_test_is_not_sent_where_no_gateway_would_take_it(as_role, filled):
+    wish = confirmed("spring", 1, to="me@example.com", message_type="transactional")
+    answer = as_role("editor").post("/admin/templates/do/test", wish)
+    assert answer.status_code == 422
+    assert "default sender" in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("channel", "slug", "said"),
+    [("sms", "parcel", "2 SMS"), ("push", "shipped", "On its way"), ("voice", "storm", "en-GB")],
+)
+def test_other_channels_are_shown_as_they_arrive(as_role, filled, channel, slug, said):
+    page = as_role("viewer").get(f"/admin/templates/shown/template/{channel}/{slug}/1")
+    assert said in page.get_data(as_text=True)
