@@ -8,6 +8,7 @@ from flask_login import logout_user
 
 from admin import people
 from admin.page import Page, expose, safe
+from app.domain import qr
 from app.errors import Conflict, Invalid, Unauthenticated
 from app.services import passwords
 from app.services.second_factor import address_of, new_secret
@@ -146,7 +147,13 @@ class AccountPage(Page):
 
     def _enrolment(self, secret: str, fault: str = "") -> str:
         groups = [secret[start : start + 4] for start in range(0, len(secret), 4)]
-        email = people.person().signed.email
+        address = address_of(secret, people.person().signed.email)
+        drawn = qr.squares(address) if len(address.encode()) <= qr.MOST else []
         return self.show(
-            "console/second_factor.html", groups=groups, address=address_of(secret, email), fault=fault
+            "console/second_factor.html",
+            groups=groups,
+            address=address,
+            fault=fault,
+            side=len(drawn) + 8,
+            path=qr.path(drawn),
         )

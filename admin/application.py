@@ -12,7 +12,7 @@ from flask import Flask, Response, g, request, send_from_directory
 from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 
-from admin import banners, faults, formats, guard, headers, people, signing_in
+from admin import banners, faults, formats, guard, headers, overview, people, signing_in
 from admin.menu import FURTHER, GROUPS
 from admin.page import Page
 from app.api import application as api
@@ -47,6 +47,7 @@ def create_console(app: App) -> Flask:
     )
     flask.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     flask.before_request(_note_route)
+    overview.install(flask, app)
     _keep_to_share(flask, Shares(app.settings))
     guard.install(flask, app)
     headers.install(flask, https=https)
@@ -119,10 +120,16 @@ def _teach_frame(flask: Flask, app: App, menu: list[tuple[str, list[Page]]]) -> 
         asset=lambda name: f"{ROOT}/assets/{name}?v={versions[name]}",
         bootstrap=f"{_BOOTSTRAP}?v=4.6.2",
         menu=menu,
-        banners=lambda: banners.of(app, people.now()),
+        banners=lambda: _banners(app.settings),
         person=people.person,
         signed_in=people.is_signed_in,
     )
+
+
+def _banners(settings: Settings) -> list[banners.Banner]:
+    if people.is_signed_in():
+        return banners.of(settings, overview.watch().look(people.now()))
+    return banners.for_strangers(settings)
 
 
 def _bootstrap() -> Response:

@@ -3,15 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
-
-from app.bootstrap import App
-from app.db.engine import unavailable_when_down
-from app.db.tables import controls
-from app.errors import Unavailable
-
-_MOST = 5
-_C = controls.c
+from admin.overview import Overview
+from app.services.controls.views import StopState, StopView
+from app.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,37 +17,30 @@ class Banner:
     since: datetime | None = None
 
 
-def of(app: App, now: datetime) -> list[Banner]:
-    """List what everybody has to know now."""
-    simulated = [_SIMULATED] if app.settings.simulated else []
-    try:
-        return [*simulated, *_stops(app.engine, now)]
-    except Unavailable:
-        # The page itself says so.
-        return simulated
-
-
 _SIMULATED = Banner(
     tone="simulated",
     text="Gateways are simulated: nothing leaves this machine, and nobody gets these messages.",
 )
+_WORDS = {StopState.IN_FORCE: "Stopped", StopState.RESUMING: "Resuming"}
 
 
-def _stops(engine: sa.Engine, now: datetime) -> list[Banner]:
-    in_force = sa.or_(_C.until_at.is_(None), _C.until_at > now)
-    query = sa.select(controls).where(_C.lifted_at.is_(None), in_force).order_by(_C.id.desc()).limit(_MOST)
-    with unavailable_when_down(), engine.connect() as conn:
-        rows = conn.execute(query).all()
-    return [
-        Banner(
-            tone="stopped",
-            text=f"Stopped: {_scope(row.scope, row.scope_key)}"
-            f"{', emergencies (P0) too' if row.includes_p0 else ''}, by {row.who}: {row.why}",
-            since=row.from_at,
-        )
-        for row in rows
-    ]
+def for_strangers(settings: Settings) -> list[Banner]:
+    """List what anybody may know."""
+    return [_SIMULATED] if settings.simulated else []
 
 
-def _scope(scope: str, key: str | None) -> str:
-    return "all sending" if scope == "all" else f"{scope} {key}" if key else scope
+def of(settings: Settings, seen: Overview) -> list[Banner]:
+    """List what everybody who is signed in has to know now."""
+    stops = seen.emergency.stops if seen.emergency else ()
+    return [*for_strangers(settings), *(_banner(stop) for stop in stops if stop.state in _WORDS)]
+
+
+def _banner(stop: StopView) -> Banner:
+    what = "all sending" if stop.key is None else f"{stop.scope} {stop.key}"
+    urgent = ", emergencies (P0) too" if stop.including_p0 else ""
+    growing = f" at {stop.share:.0%} of the usual rate" if stop.state is StopState.RESUMING else ""
+    return Banner(
+        tone="stopped",
+        text=f"{_WORDS[stop.state]}: {what}{urgent}{growing}, by {stop.who}: {stop.why}",
+        since=stop.since,
+    )

@@ -18,7 +18,8 @@ TONES: Mapping[str, str] = {
     "failed": "bad", "expired": "bad", "cancelled": "still", "suppressed": "still", "held": "warn",
     "closed": "good", "open": "bad", "half_open": "warn", "healthy": "good", "ill": "bad",
     "running": "busy", "finished": "good", "stopped": "bad", "active": "good", "inactive": "still",
-    "info": "busy", "warning": "warn", "critical": "bad", "ok": "good", "drained": "warn",
+    "info": "busy", "warning": "warn", "critical": "bad", "high": "bad", "medium": "warn", "low": "busy",
+    "ok": "good", "drained": "warn",
     "disabled": "still",
 }  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Who is signed in, as Flask-Login sees it: what names a person to it is the session's token."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask import g, request
@@ -11,6 +11,33 @@ from app.api.access import address_of
 from app.bootstrap import App
 from app.services.audit import Who
 from app.services.sessions import Signed
+
+# Asked every two seconds by each viewer: it neither keeps a session alive nor costs a query each time.
+WATCHING = "home.live"
+
+_BELIEVED = timedelta(seconds=10)
+_MOST_BELIEVED = 1000
+
+
+class Recent:
+    """Sessions that were found a moment ago; one that was ended goes on watching for ten seconds at most."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[datetime, Signed]] = {}
+
+    def find(self, token: str, at: datetime) -> Signed | None:
+        """Give the session if it was found lately and still lasts."""
+        until, signed = self._known.get(token, (at, None))
+        return signed if signed is not None and at < min(until, signed.expires_at) else None
+
+    def note(self, token: str, signed: Signed | None, at: datetime) -> Signed | None:
+        """Remember what was found; gives it back."""
+        if len(self._known) >= _MOST_BELIEVED:
+            self._known.clear()
+        self._known.pop(token, None)
+        if signed is not None:
+            self._known[token] = (at + _BELIEVED, signed)
+        return signed
 
 
 class Person(UserMixin):  # type: ignore[misc] # Flask-Login has no types.
@@ -39,8 +66,16 @@ def login_manager(app: App) -> LoginManager:
     # Our own sessions know better, and its "strong" would sign people out who change networks.
     manager.session_protection = None
 
+    recent = Recent()
+
     def find(token: str) -> Person | None:
-        signed = app.sessions.find(token, now=datetime.now(UTC), used=request.endpoint != "home.live")
+        at = datetime.now(UTC)
+        if request.endpoint != WATCHING:
+            signed = app.sessions.find(token, now=at)
+        else:
+            signed = recent.find(token, at)
+            if signed is None:
+                signed = recent.note(token, app.sessions.find(token, now=at, used=False), at)
         return None if signed is None else Person(token, signed)
 
     manager.user_loader(find)

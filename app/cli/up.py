@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
@@ -13,6 +14,7 @@ from types import FrameType
 from urllib.parse import urlsplit
 
 import click
+import sqlalchemy as sa
 
 from app import settings as config
 from app.cli.lines import Lines, on_terminal
@@ -24,6 +26,7 @@ from app.embedded.guard import Guard
 from app.embedded.process import Command
 from app.embedded.supervisor import Child, Supervisor
 from app.errors import Conflict
+from app.services.first_administrator import first_administrator
 from app.services.keys import machine_key, seed_senders
 from app.settings import Settings
 
@@ -52,9 +55,10 @@ def up() -> None:
     supervisor = Supervisor(guard=guard, report=lines.say, follow=lines.follow)
     stop = Stop()
     try:
-        key = _start(plan, settings, place, supervisor, lines)
+        database = _start(plan, settings, place, supervisor, lines)
+        welcome = Welcome(plan=plan, database=database, root=place.root, began=began, lines=lines)
         stop.interrupts = False
-        _keep(supervisor, stop, Welcome(plan=plan, key=key, began=began, lines=lines))
+        _keep(supervisor, stop, welcome)
     except KeyboardInterrupt:
         lines.say(_OURS, "interrupted while starting")
     finally:
@@ -89,7 +93,8 @@ class Welcome:
     """Says once that the system is ready, and where its doors are."""
 
     plan: Plan
-    key: str
+    database: str
+    root: Path
     began: float
     lines: Lines
     said: bool = False
@@ -100,7 +105,10 @@ class Welcome:
             return
         self.said = True
         seconds = time.monotonic() - self.began
-        for line in (*_doors(self.plan, self.key), f"ready after {seconds:.1f} s; Ctrl-C stops"):
+        for line in (
+            *_doors(self.plan, self.database, self.root),
+            f"ready after {seconds:.1f} s; Ctrl-C stops",
+        ):
             self.lines.say(_OURS, line)
 
 
@@ -112,7 +120,7 @@ def _claim(root: Path) -> lock.Lock:
 
 
 def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supervisor, lines: Lines) -> str:
-    """Start everything in order; gives an API key of this machine."""
+    """Start everything in order; gives the database's address."""
     lines.say(_OURS, f"data in {place.root}")
     addresses = servers.start(place, plan.wanted, supervisor).addresses
     for name in sorted(set(addresses) & {"DATABASE_URL", "REDIS_URL"}):
@@ -130,7 +138,10 @@ def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supe
     running.publish(place.root, running.Running(pid=os.getpid(), environment=environment))
     for name in plan.commands:
         supervisor.start(Child(of=_command(name, environment)), time.monotonic())
-    return _key(plan, database, place.root)
+    if plan.simulator_port:
+        with _connected(database) as engine:
+            seed_senders(engine)
+    return database
 
 
 def _doors_of(plan: Plan) -> dict[str, str]:
@@ -153,13 +164,11 @@ def _simulator(plan: Plan, place: places.Place, settings: Settings) -> dict[str,
     }
 
 
-def _key(plan: Plan, database: str, root: Path) -> str:
-    """Give this machine's API key; where gateways are simulated, see that there is somebody to send as."""
+@contextmanager
+def _connected(database: str) -> Iterator[sa.Engine]:
     engine = make_engine(database, pool=1, name="up")
     try:
-        if plan.simulator_port:
-            seed_senders(engine)
-        return machine_key(engine, root)
+        yield engine
     finally:
         engine.dispose()
 
@@ -191,8 +200,14 @@ def _keep(supervisor: Supervisor, stop: Stop, welcome: Welcome) -> None:
         time.sleep(_TICK)
 
 
-def _doors(plan: Plan, key: str) -> list[str]:
-    doors = [f"API docs   {plan.web_url}/docs", f"API key    {key}"]
+def _doors(plan: Plan, database: str, root: Path) -> list[str]:
+    """Say where to go in, with this machine's API key; who is the first gets an account for the console."""
+    with _connected(database) as engine:
+        key, made = machine_key(engine, root), first_administrator(engine)
+    doors = [f"console    {plan.web_url}/admin"]
+    if made is not None:
+        doors.append(f"           sign in as {made.email} with {made.password} (shown this once)")
+    doors += [f"API docs   {plan.web_url}/docs", f"API key    {key}"]
     if plan.simulator_url:
         doors.append(f"simulator  {plan.simulator_url} plays all gateways: nothing leaves this machine")
     return doors

@@ -127,6 +127,8 @@ def test_it_says_when_it_is_ready_and_where_its_doors_are(up, ports):
     assert f"simulator  http://127.0.0.1:{ports[1]} " in said
     assert re.search(r"API key    tcs_\S+", said)
     assert "web of postgresql+psycopg://tocsin@/tocsin true" in said
+    assert f"console    http://127.0.0.1:{ports[0]}/admin" in said
+    assert re.search(r"sign in as admin@tocsin\.internal with \S{20,} \(shown this once\)", said)
 
 
 def test_ctrl_c_stops_in_order_and_lets_the_workers_finish(up, data, eventually):

@@ -1,0 +1,218 @@
+"""What everybody who looks at the console sees: read once for all of them, at most every two seconds."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import structlog
+from flask import Flask, Response, current_app, request
+
+from app.bootstrap import App
+from app.domain.vocabulary import Channel, Priority
+from app.errors import Unavailable
+from app.services.controls.views import EmergencyState
+from app.services.diagnostics.findings import Severity
+from app.services.diagnostics.service import Standing
+from app.services.gateway_views import GatewayView
+from app.services.stats import LaneDepth
+from app.services.throughput import Span, Throughput, lane_rates, read_throughput
+
+log = structlog.get_logger(__name__)
+
+_NAME = "tocsin.watch"
+_CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+EVERY = timedelta(seconds=2)
+CHART_EVERY = timedelta(seconds=20)
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaneNow:
+    """One lane, and how many messages a second it sends."""
+
+    depth: LaneDepth
+    rate: float | None
+
+    @property
+    def used(self) -> float:
+        """Say which share of its time the oldest message has waited."""
+        age = self.depth.oldest_age
+        return 0.0 if age is None else age / self.depth.max_age
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatewayNow:
+    """One gateway that has credentials. `traffic` is its share of its channel's messages just now."""
+
+    view: GatewayView
+    traffic: float | None
+    limit: str
+    limit_used: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """One look at all of it. What could not be read is None, and `missing` says what that was."""
+
+    at: datetime
+    lanes: Sequence[LaneNow] | None
+    gateways: Sequence[GatewayNow] | None
+    without_credentials: int
+    emergency: EmergencyState | None
+    standing: Standing | None
+    missing: Sequence[str]
+
+    @property
+    def rate(self) -> float | None:
+        """Add up what all lanes send in a second."""
+        rates = [lane.rate for lane in self.lanes or () if lane.rate is not None]
+        return sum(rates) if rates else None
+
+    @property
+    def due(self) -> int:
+        """Add up what is due in all lanes, as far as it was counted."""
+        return sum(lane.depth.due for lane in self.lanes or ())
+
+    @property
+    def in_flight(self) -> int:
+        """Add up what is on its way in all lanes."""
+        return sum(lane.depth.processing for lane in self.lanes or ())
+
+    @property
+    def at_least(self) -> bool:
+        """Tell whether there is more than was counted."""
+        return any(lane.depth.at_least for lane in self.lanes or ())
+
+
+class Watch:
+    """Looks for all viewers of a process: a look is as good for everybody until it is too old.
+
+    Nobody waits for a look while there is one that is only a little older.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._reading = threading.Lock()
+        self._seen: Overview | None = None
+        self._charts: dict[Span, tuple[datetime, Throughput]] = {}
+
+    def look(self, now: datetime) -> Overview:
+        """Give what is going on; raises nothing for what cannot be read."""
+        seen = self._seen
+        if seen is not None and now - seen.at < EVERY:
+            return seen
+        if not self._reading.acquire(blocking=seen is None):
+            assert seen is not None  # noqa: S101 - Else it would have waited.
+            return seen
+        try:
+            # Somebody may have looked while this one waited.
+            if self._seen is None or now - self._seen.at >= EVERY:
+                self._seen = _read(self._app, now)
+            return self._seen
+        finally:
+            self._reading.release()
+
+    def chart(self, span: Span, now: datetime) -> Throughput:
+        """Give what went through; raises Unavailable."""
+        known = self._charts.get(span)
+        if known is not None and now - known[0] < CHART_EVERY:
+            return known[1]
+        found = read_throughput(self._app.engine, span, now=now)
+        self._charts[span] = (now, found)
+        return found
+
+    def look_again(self) -> None:
+        """Forget what was seen, where somebody has just changed it."""
+        self._seen = None
+
+
+def install(flask: Flask, app: App) -> None:
+    """Have one watch for all pages, which looks again after whatever may have changed something."""
+    found = flask.extensions[_NAME] = Watch(app)
+
+    def note(response: Response) -> Response:
+        if request.method in _CHANGING:
+            found.look_again()
+        return response
+
+    flask.after_request(note)
+
+
+def watch() -> Watch:
+    """Give the watch of this application."""
+    found: Watch = current_app.extensions[_NAME]
+    return found
+
+
+def _read(app: App, now: datetime) -> Overview:
+    missing: list[str] = []
+
+    def part(name: str, read: Callable[[], _Part]) -> _Part | None:
+        try:
+            return read()
+        except Unavailable as exc:
+            missing.append(name)
+            log.warning("a part of the overview cannot be read", part=name, error=str(exc))
+            return None
+
+    rates = part("rates", lambda: lane_rates(app.engine)) or {}
+    views = part("gateways", app.gateway_control.list)
+    limits = part("limits", lambda: _limits(app)) or {}
+    return Overview(
+        at=now if now.tzinfo else now.replace(tzinfo=UTC),
+        lanes=part("lanes", lambda: _lanes(app, rates)),
+        gateways=None if views is None else _gateways(views, limits),
+        without_credentials=sum(not view.credentials for view in views or ()),
+        emergency=part("stops", lambda: app.emergency.state(counting=False)),
+        standing=part("findings", lambda: app.diagnostics.standing(least=Severity.LOW)),
+        missing=missing,
+    )
+
+
+def _lanes(app: App, rates: Mapping[Priority, float]) -> list[LaneNow]:
+    return [LaneNow(depth=depth, rate=rates.get(depth.priority)) for depth in app.stats.queue()]
+
+
+def _gateways(views: Sequence[GatewayView], limits: Mapping[str, tuple[str, float]]) -> list[GatewayNow]:
+    totals: dict[Channel, float] = {}
+    for view in views:
+        totals[view.channel] = totals.get(view.channel, 0) + (view.figures.current_rate_per_sec or 0)
+    return [
+        GatewayNow(
+            view=view,
+            traffic=_share(view.figures.current_rate_per_sec, totals[view.channel]),
+            limit=limits.get(view.gateway, ("", 0.0))[0],
+            limit_used=limits[view.gateway][1] if view.gateway in limits else None,
+        )
+        for view in views
+        if view.credentials
+    ]
+
+
+def _share(part: float | None, whole: float) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _limits(app: App) -> dict[str, tuple[str, float]]:
+    """Tell of each gateway that has limits which one is used most, and how far."""
+    if not app.settings.rate_limiting_enabled:
+        return {}
+    limits = [limit for limit in app.catalog.limits().shared if limit.key.startswith("gateway:")]
+    found = {}
+    for limit, used in zip(limits, app.tokens.usage(limits) if limits else [], strict=True):
+        windows = [
+            (f"{held:,} of {most:,} a {window}", held / most)
+            for window, held, most in (
+                ("minute", used.per_minute, limit.per_minute),
+                ("hour", used.per_hour, limit.per_hour),
+                ("day", used.per_day, limit.per_day),
+            )
+            if most and held is not None
+        ]
+        if windows:
+            found[limit.key.removeprefix("gateway:")] = max(windows, key=lambda each: each[1])
+    return found
