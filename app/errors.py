@@ -38,7 +38,14 @@ class Unavailable(TocsinError):
 
 
 class CountsLost(Unavailable):
-    """Redis lost what the rate limits had counted: somebody has to count anew."""
+    """Redis lost what the rate limits had counted: somebody has to count anew, or has just begun to.
+
+    `seconds` is how long that will take; 0 where nobody has begun.
+    """
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        super().__init__(message)
 
 
 class ClaimClosed(TocsinError):

@@ -25,7 +25,7 @@ from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.bulk import Stalls
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
 from app.services.upkeep.controlling import Recall, go_on_clearing
-from app.services.upkeep.counting import save_counts
+from app.services.upkeep.counting import restore_counts, save_counts
 from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
 from app.services.upkeep.expiring import Expiry
 from app.services.upkeep.gateways import forget_health, shift_weights, write_health
@@ -91,6 +91,7 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="go on clearing", every=_SECOND, run=go_on_clearing),
         Job(name="call back stopped", every=_SECOND, run=Recall().run),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
+        Job(name="restore limits", every=10 * _SECOND, run=restore_counts),
         Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),
         Job(name="gateway health", every=_MINUTE, run=write_health),
         Job(name="gateway probes", every=5 * _MINUTE, run=probe_gateways),

@@ -2,6 +2,7 @@
 
 from flask import Response
 
+from app.api import problems
 from app.api.answers import answer, empty
 from app.api.calls import Call
 from app.api.models.limits import (
@@ -109,6 +110,7 @@ def paces(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signatur
     f"{_ALL}/paces",
     scope=_WRITE,
     query=PacePart,
+    problems=(problems.NOT_FOUND,),
     replies={204: Reply("It is sent to as fast as usual again")},
 )
 def forget_pace(app: App, call: Call, query: PacePart) -> Response:

@@ -13,7 +13,7 @@ import redis
 
 from app.db.redis import translated
 from app.domain.vocabulary import Priority
-from app.errors import CountsLost, Unavailable
+from app.errors import CountsLost
 from app.limits.holdings import Holdings
 from app.limits.request import TakeRequest
 from app.limits.scripts import Clock, script
@@ -165,7 +165,7 @@ class Tokens:
         if state == "lost":
             raise CountsLost("Redis lost what the rate limits had counted")
         if state == "closed":
-            raise Unavailable("the rate limits are being counted anew")
+            raise CountsLost("the rate limits are being counted anew", seconds=answer[0] / 1000)
         self._adopt(str(answer[0]))
 
     def _adopt(self, life: str) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.db.redis import short_client
 from app.domain.vocabulary import Priority
+from app.errors import CountsLost
 from app.limits.tokens import Ask, Limit, Tokens, Window
 
 GMAIL = Limit(key="domain:gmail.com", per_hour=100)
@@ -369,3 +370,146 @@ def test_workers_that_look_seldom_put_rows_back_seldom(tokens, clock):
 def test_windows_are_as_long_as_their_names_say():
     lengths = [window.buckets * window.width for window in Window]
     assert lengths == [1_000, 60_000, 3_600_000, 86_400_000]
+
+
+def take_for(tokens, recipient, count=1, *limits, priority=Priority.P3):
+    ask = Ask(limits=limits, count=count, recipient=recipient, per_recipient=TEN)
+    return tokens.take([ask], priority)[0]
+
+
+TEN = Limit(key="recipient:default", per_minute=10)
+
+
+@pytest.mark.parametrize(("priority", "share"), [(Priority.P3, 8), (Priority.P4, 9), (Priority.P0, 20)])
+def test_each_recipient_has_a_window_of_its_own(tokens, priority, share):
+    taken = [take_for(tokens, name, 20, priority=priority).taken for name in ("jo", "al")]
+    assert taken == [share, share]
+
+
+def test_what_a_recipient_got_leaves_its_window_after_a_minute(tokens, clock):
+    take_for(tokens, "jo", 8)
+    clock.pass_(seconds=59)
+    assert take_for(tokens, "jo").taken == 0
+    clock.pass_(seconds=3)
+    assert take_for(tokens, "jo", 8).taken == 8
+
+
+def test_a_recipient_s_messages_wait_one_behind_the_other(tokens):
+    first = take_for(tokens, "jo", 20)
+    second = take_for(tokens, "jo", 5)
+    waits = [*first.waits, *second.waits]
+    assert len(set(waits)) == len(waits) == 17
+    assert waits == sorted(waits)
+
+
+def test_a_recipient_s_tokens_can_be_given_back(tokens):
+    grant = take_for(tokens, "jo", 8)
+    tokens.give_back([Ask(limits=(), count=3, recipient="jo", per_recipient=TEN)], grant.at)
+    assert take_for(tokens, "jo", 8).taken == 3
+
+
+def test_a_full_recipient_takes_nothing_from_the_limits_that_others_share(tokens):
+    take_for(tokens, "jo", 20, GMAIL)
+    assert tokens.usage([GMAIL])[0].per_hour == 8
+
+
+def test_recipients_keys_are_gone_a_minute_later(tokens, client):
+    take_for(tokens, "jo")
+    (key,) = client.keys()
+    assert 60_000 <= client.pttl(key) <= 63_000
+
+
+@settings(max_examples=100, deadline=None)
+@given(turns)
+def test_no_recipient_ever_gets_more_than_a_window_holds(valkey, make_clock, walk):
+    clock, sent = make_clock(), {"jo": [], "al": []}
+    with short_client(valkey.url()) as client:
+        client.flushall()
+        tokens = Tokens(client, prefix="", reserve=0.2, clock=clock)
+        for which, count, priority, pause in walk:
+            clock.pass_(milliseconds=pause)
+            name = ("jo", "al")[which % 2]
+            grant = take_for(tokens, name, count, priority=priority)
+            sent[name] += [clock.now] * grant.taken
+            lately = [
+                at for at in sent[name][: -grant.taken or None] if at > clock.now - timedelta(seconds=61)
+            ]
+            assert grant.taken >= min(count, max(0, allowed(10, priority) - len(lately)))
+    for times in sent.values():
+        assert most_in_any_window(times, timedelta(minutes=1)) <= 9
+
+
+POSTAL = Limit(key="gateway:postal", per_minute=100)
+
+
+def test_what_only_the_gateway_stops_is_spilled_and_promised_nothing(tokens):
+    ask = Ask(limits=(POSTAL, GMAIL), count=100)
+    grant = tokens.take([ask], Priority.P1, spill=True)[0]
+    assert (grant.taken, grant.spilled, len(grant.waits)) == (80, 0, 20)
+    grant = tokens.take([Ask(limits=(POSTAL,), count=50)], Priority.P1, spill=True)[0]
+    assert (grant.taken, grant.spilled, grant.waits) == (0, 50, ())
+
+
+def test_what_another_limit_stops_too_is_not_spilled(tokens):
+    tight = Limit(key="domain:x", per_hour=100)
+    take(tokens, 75, tight)
+    take(tokens, 80, POSTAL)
+    grant = tokens.take([Ask(limits=(POSTAL, tight), count=20)], Priority.P1, spill=True)[0]
+    assert (grant.taken, grant.spilled, len(grant.waits)) == (0, 5, 15)
+
+
+def test_a_full_window_is_told_once_in_its_length(client, clock):
+    told = []
+    tokens = Tokens(client, prefix="", reserve=0.2, told=told.append, clock=clock)
+    limit = Limit(key="domain:x", per_minute=10, per_hour=1000)
+    for _ in range(6):
+        take(tokens, 50, limit)
+        clock.pass_(seconds=25)
+    assert [(full.limit.key, full.window) for full in told] == [("domain:x", Window.MINUTE)] * 2
+
+
+def test_a_full_recipient_is_told_once_too(client, clock):
+    told = []
+    tokens = Tokens(client, prefix="", reserve=0.2, told=told.append, clock=clock)
+    for _ in range(5):
+        take_for(tokens, "jo", 9)
+    assert [(full.limit, full.window, full.priority) for full in told] == [(TEN, Window.MINUTE, Priority.P3)]
+
+
+def test_a_window_with_room_is_not_told(client, clock):
+    told = []
+    tokens = Tokens(client, prefix="", reserve=0.2, told=told.append, clock=clock)
+    take(tokens, 80)
+    assert told == []
+
+
+def test_a_limit_that_only_counts_stops_nobody(tokens):
+    flow = Limit(key="flow:postal", per_minute=1, counted=True)
+    take(tokens, 500, flow)
+    assert take(tokens, 500, flow).taken == 500
+    assert tokens.usage([flow])[0].per_minute == 1000
+
+
+def test_a_thousand_recipients_are_one_call(tokens, client):
+    take_for(tokens, "warm")
+    before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    asks = [Ask(limits=(GMAIL,), count=1, recipient=f"r{n}", per_recipient=TEN) for n in range(1000)]
+    grants = tokens.take(asks, Priority.P3)
+    after = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert sum(grant.taken for grant in grants) == 80
+    assert after - before == 1
+
+
+def test_a_process_that_knows_of_another_life_takes_nothing_before_it_is_restored(client, clock):
+    tokens = Tokens(client, prefix="", reserve=0.2, restored=True, clock=clock)
+    with pytest.raises(CountsLost):
+        take(tokens, 1)
+    tokens.recount({GMAIL: [(clock.now, 70)]}, {}, snapshot=clock.now, settling=timedelta(0))
+    assert take(tokens, 50).taken == 10
+
+
+def test_counts_are_restored_once(client, clock):
+    tokens = Tokens(client, prefix="", reserve=0.2, restored=True, clock=clock)
+    for count in (70, 10):
+        tokens.recount({GMAIL: [(clock.now, count)]}, {}, snapshot=clock.now, settling=timedelta(0))
+    assert take(tokens, 50).taken == 10

@@ -1,5 +1,6 @@
 """Rate limits: which messages have tokens, and when the others may come again."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +19,10 @@ from app.queue.rows import Claimed
 from app.services.limit_counts import recount
 from app.services.recipient_words import recipient_word
 from app.services.sending.tools import Tools
+
+# For counting anew, and for other processes that add what they hold.
+_PATIENCE = 10.0  # seconds
+_GLANCE = 0.1  # seconds
 
 # The limits that some messages fall under, their recipient's own, and the messages.
 Group = tuple[tuple[Limit, ...], Limit | None, list[Claimed]]
@@ -92,12 +97,22 @@ def forget(tools: Tools, messages: Iterable[Claimed]) -> None:
 def _take(
     tools: Tools, tokens: Tokens, asks: Sequence[Ask], priority: Priority, *, spill: bool
 ) -> list[Grant]:
-    try:
-        return tokens.take(asks, priority, spill=spill)
-    except CountsLost:
-        if not recount(tools):
-            raise
-        return tokens.take(asks, priority, spill=spill)
+    """Take tokens; where what was counted is lost, have it counted anew or wait until it is.
+
+    That takes seconds, after which more messages would be put back than it is worth. Emergencies do not
+    wait.
+    """
+    give_up_at = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return tokens.take(asks, priority, spill=spill)
+        except CountsLost as exc:
+            if priority is Priority.P0 or time.monotonic() > give_up_at:
+                raise
+            if exc.seconds == 0 and recount(tools):
+                continue
+            if tools.stopping.wait(exc.seconds or _GLANCE):
+                raise
 
 
 class _Grouping:
