@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import redis
 import sqlalchemy as sa
@@ -85,7 +84,8 @@ def _is_claiming(conn: sa.Connection) -> bool:
 def _inbox(conn: sa.Connection) -> Check:
     table = webhook_inbox.c
     oldest = sa.select(table.received_at).where(table.processed_at.is_(None)).order_by(table.id).limit(1)
-    age: Any = conn.scalar(sa.select(sa.func.now() - oldest.scalar_subquery()))
+    waited = sa.cast(sa.func.now() - oldest.scalar_subquery(), sa.Interval)
+    age = conn.scalar(sa.select(waited))
     if age is None:
         return Check(ok=True, detail="nothing waits")
     detail = f"the oldest webhook waits for {age.total_seconds():.0f} s"
@@ -94,8 +94,8 @@ def _inbox(conn: sa.Connection) -> Check:
 
 def _scheduler(conn: sa.Connection) -> Check:
     """Look at what a leader does every second, not at whether there is one."""
-    newest = sa.select(sa.func.now() - sa.func.max(job_runs.c.started_at))
-    age = conn.scalar(newest.where(job_runs.c.job == _EVERY_SECOND))
+    ticked = sa.cast(sa.func.now() - sa.func.max(job_runs.c.started_at), sa.Interval)
+    age = conn.scalar(sa.select(ticked).where(job_runs.c.job == _EVERY_SECOND))
     if age is None:
         return Check(ok=False, detail="no job has ever run")
     return Check(ok=age <= TICKS_WITHIN, detail=f"ticked {age.total_seconds():.0f} s ago")
