@@ -8,6 +8,7 @@ from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
 from admin.pages.home import HomePage
+from admin.pages.messages import MessagesPage
 from admin.pages.template_editor import TemplateEditorPage
 from admin.pages.templates import TemplatesPage
 from admin.pages.users import UsersPage
@@ -23,7 +24,7 @@ class Group:
 
 GROUPS = (
     Group("", (HomePage,)),
-    Group("Traffic", (TemplatesPage,)),
+    Group("Traffic", (MessagesPage, TemplatesPage)),
     Group("Recipients", ()),
     Group("Delivery", ()),
     Group("People", (ClientsPage, UsersPage, AuditPage)),

@@ -72,7 +72,7 @@ def search(
     """Find messages, newest first; see MessageService."""
     limit = paging.within(limit, MOST)
     before = paging.position(cursor, int)
-    query = sa.select(*_COLUMNS).select_from(_WITH_BATCH).where(mine(caller), *_conditions(filters, region))
+    query = sa.select(*_COLUMNS).select_from(_WITH_BATCH).where(mine(caller), *conditions(filters, region))
     if before:
         query = query.where(_M.id < before[0])
     with unavailable_when_down(), engine.connect() as conn:
@@ -81,7 +81,8 @@ def search(
     return Page(items=tuple(_view(row) for row in rows[:limit]), next=after)
 
 
-def _conditions(filters: Filters, region: str | None) -> list[sa.ColumnElement[bool]]:
+def conditions(filters: Filters, region: str | None) -> list[sa.ColumnElement[bool]]:
+    """Say what the rows of message_queue must be like that these filters let through."""
     plain = {
         _M.source_type: filters.source_type,
         _M.source_id: filters.source_id,

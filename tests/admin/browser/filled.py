@@ -9,6 +9,7 @@ from app.db.tables import channel_health, message_queue
 from app.services.audit import Who, record
 from app.services.keys import create_client, create_key
 from tests.admin.browser.filled_home import fill_home
+from tests.admin.browser.filled_messages import fill_message
 from tests.admin.browser.filled_templates import fill_templates
 
 NOW = datetime.now(UTC)
@@ -22,11 +23,13 @@ def fill(app: App) -> tuple[str, ...]:
         _health(conn)
         fill_home(conn)
         _changes(conn)
+        message = fill_message(conn)
     create_client(app.engine, OPERATOR, "shop", description="Orders and invoices")
     create_key(
         app.engine, OPERATOR, "shop", "checkout", ["messages:send"], allowed_addresses=["192.0.2.0/24"]
     )
     return (
+        message,
         *fill_templates(app),
         "/admin/account/password",
         "/admin/account/second-factor",
