@@ -16,6 +16,7 @@ from actors.foreman import Foreman
 from actors.staff import Staff
 from app.bootstrap import App, build
 from app.services.beats import Heart
+from app.services.clock import local_time
 from app.services.sending.tools import Tools
 from app.settings import Settings
 
@@ -60,11 +61,12 @@ def _work(settings: Settings, crew: Crew, board: Board, place: int, parent: int)
     for number in STOPPING:
         signal.signal(number, lambda *_: tools.stopping.set())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    app.clock.keep(tools.stopping)
     declare(app.broker, tools)
     staff = Staff(app.broker, queues=set(crew.queues), threads=board.asked(place), pulse=tools.pulse)
     staff.start()
     heart = Heart(
-        app.engine, tools.pulse, tools.now, kind="workers", lanes=[crew.name], threads=staff.threads
+        app.engine, tools.pulse, local_time, kind="workers", lanes=[crew.name], threads=staff.threads
     )
     heart.start()
     beside = _beside(app, crew, board, place)

@@ -34,6 +34,7 @@ from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
 from app.services.catalog import Catalog
+from app.services.clock import DatabaseClock
 from app.services.console_key import console_key
 from app.services.controls.service import EmergencyService
 from app.services.dead_letters import DeadLetterService
@@ -355,6 +356,11 @@ class App:
         return WebhookService(self.engine, self.webhook_vendors, self.wake, self.transports, _now)
 
     @cached_property
+    def clock(self) -> DatabaseClock:
+        """The time that decides what is due; the host's own until `look` or `keep` is called."""
+        return DatabaseClock(self.engine)
+
+    @cached_property
     def tools(self) -> Tools:
         settings = self.settings
         return Tools(
@@ -371,7 +377,7 @@ class App:
             stops=self.stops,
             wake=self.wake,
             transport=ThreadTransports(concurrency=settings.gateway_concurrency),
-            now=_now,
+            now=self.clock,
             chance=random.random,
             worker=f"{socket.gethostname()}:{os.getpid()}:{self.name}",
             policy=SuppressionPolicy(

@@ -9,6 +9,7 @@ import structlog
 from app import logs, settings
 from app.bootstrap import build
 from app.services.beats import Heart
+from app.services.clock import local_time
 from scheduler.clock import CONNECTIONS, Clock
 from scheduler.jobs import jobs_of, watching_jobs
 from scheduler.leadership import Leadership
@@ -30,8 +31,9 @@ def scheduler() -> None:
     clock = Clock(
         app.tools, (*jobs_of(configured), *watching_jobs(app.diagnostics)), Leadership(app.engine, holder)
     )
+    app.clock.keep(app.tools.stopping)
     clock.start()
-    heart = Heart(app.engine, app.tools.pulse, app.tools.now, kind="scheduler")
+    heart = Heart(app.engine, app.tools.pulse, local_time, kind="scheduler")
     heart.start()
     log.info("scheduler started", holder=holder)
     signal.sigwait(_STOPS)
