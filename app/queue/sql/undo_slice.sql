@@ -3,7 +3,7 @@
 -- A message that was touched since is left alone: whoever did that meant it. The time between does not count
 -- against a message's own. A batch that was finished by it goes on. Gives how many were looked at, and
 -- how many are pending again.
-WITH some AS MATERIALIZED (
+WITH taken AS MATERIALIZED (
     SELECT priority, message_id, cancelled_at
     FROM control_messages
     WHERE control_id = %(control)s
@@ -12,10 +12,10 @@ WITH some AS MATERIALIZED (
 ),
 restored AS (
     UPDATE message_queue AS m
-    SET status = 'pending', expires_at = m.expires_at + (now() - some.cancelled_at), updated_at = now()
-    FROM some
-    WHERE m.priority = some.priority AND m.id = some.message_id
-      AND m.status = 'cancelled' AND m.updated_at = some.cancelled_at
+    SET status = 'pending', expires_at = m.expires_at + (now() - taken.cancelled_at), updated_at = now()
+    FROM taken
+    WHERE m.priority = taken.priority AND m.id = taken.message_id
+      AND m.status = 'cancelled' AND m.updated_at = taken.cancelled_at
     RETURNING m.id, m.priority, m.batch_id
 ),
 event AS (
@@ -29,7 +29,7 @@ reopened AS (
 ),
 done AS (
     DELETE FROM control_messages AS c
-    USING some
-    WHERE c.control_id = %(control)s AND c.priority = some.priority AND c.message_id = some.message_id
+    USING taken
+    WHERE c.control_id = %(control)s AND c.priority = taken.priority AND c.message_id = taken.message_id
 )
-SELECT (SELECT count(*) FROM some) AS looked, (SELECT count(*) FROM restored) AS changed
+SELECT (SELECT count(*) FROM taken) AS looked, (SELECT count(*) FROM restored) AS changed

@@ -115,6 +115,7 @@ class StopWatch:
 
         `resumed` is called after stops have ended, by an operator or by themselves.
         """
+        self.refresh()
         self._followed = True
         before = self._in_force()
         try:

@@ -1,0 +1,140 @@
+"""How a process hears of stops: by Redis at once, by PostgreSQL in time, by neither not at all."""
+
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from app.db.redis import quick_client
+from app.domain.stops import NOTHING_STOPPED
+from app.domain.vocabulary import Priority
+from app.errors import Unavailable
+from app.services.sending import lane, stops
+from app.services.sending.stops import StopWatch
+from tests.world import wait_for
+
+
+def deaf_bell(seconds):
+    """Rings never, as where Redis is gone."""
+    raise Unavailable("no Redis")
+
+
+@pytest.fixture
+def other(world, settings):
+    """What another process knows."""
+    watch = StopWatch(world.app.engine, quick_client(settings.redis_url))
+    yield watch
+    watch._client.close()
+
+
+@contextmanager
+def following(watch, bell, resumed=lambda: None):
+    stopping = threading.Event()
+    thread = threading.Thread(target=watch.follow, args=(bell, stopping, resumed))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def is_stopped(watch, priority=Priority.P3):
+    return watch.of_lane(priority).whole is not None
+
+
+@pytest.mark.parametrize("with_redis", [True, False])
+def test_another_process_knows_of_a_stop_within_a_second(world, desk, other, with_redis):
+    bell = world.app.bell_of_stops() if with_redis else deaf_bell
+    with following(other, bell):
+        wait_for(lambda: other._known.is_fresh)
+        desk.stop()
+        pressed = time.monotonic()
+        wait_for(lambda: is_stopped(other))
+        assert time.monotonic() - pressed < (0.3 if with_redis else 0.9)
+    if with_redis:
+        bell.close()
+
+
+def test_whoever_follows_is_told_after_a_stop_has_ended(world, desk, other):
+    told = threading.Event()
+    desk.stop()
+    with following(other, deaf_bell, told.set):
+        wait_for(lambda: is_stopped(other))
+        assert not told.is_set()
+        desk.resume()
+        wait_for(told.is_set)
+
+
+def test_where_nobody_follows_whoever_looks_asks(desk, other):
+    assert other.of_lane(Priority.P3) is NOTHING_STOPPED
+    desk.stop()
+    wait_for(lambda: is_stopped(other), within=1)
+
+
+def test_a_stop_outlives_an_emptied_redis_and_a_new_process(world, desk, other):
+    desk.stop()
+    world.app.redis.flushall()
+    assert is_stopped(other)
+    assert lane.work(world.tools, Priority.P3, sweep=True) == 0
+
+
+def test_without_postgres_the_copy_in_redis_counts(world, desk, other, outages):
+    desk.stop(including_p0=True)
+    with outages.without_postgres():
+        assert is_stopped(other)
+        assert is_stopped(other, Priority.P0)
+
+
+def test_whoever_reaches_neither_starts_nothing_but_emergencies(world, other, outages):
+    other.refresh()
+    with outages.without_postgres(), outages.without_valkey():
+        other._known = stops._NOBODY_KNOWS
+        with pytest.raises(Unavailable):
+            other.of_lane(Priority.P4)
+        assert other.of_lane(Priority.P0) is NOTHING_STOPPED
+
+
+def test_what_was_known_a_second_ago_starts_nothing(world, other, outages, monkeypatch):
+    other.refresh()
+    with outages.without_postgres(), outages.without_valkey():
+        monkeypatch.setattr(stops, "HOLDS", 0.0)
+        with pytest.raises(Unavailable):
+            other.of_lane(Priority.P3)
+
+
+def test_a_stop_of_emergencies_is_remembered_where_nobody_can_be_asked(world, desk, other, outages):
+    desk.stop(including_p0=True)
+    other.refresh()
+    with outages.without_postgres(), outages.without_valkey():
+        wait_for(lambda: not other._known.is_fresh)
+        assert is_stopped(other, Priority.P0)
+
+
+def test_an_older_copy_never_replaces_a_newer_one(world, desk, other):
+    old = other.refresh()
+    desk.stop()
+    newer = world.app.stops.refresh()
+    other._copied = (float("-inf"), ())
+    other._copy(old)
+    assert world.app.redis.hget("stops:copy", "stops") != "[]"
+    assert other._of_redis().stops == newer.stops
+
+
+def test_a_copy_tells_the_same_as_postgres(world, desk, other):
+    desk.stop("channel", "email", until=world.clock() + stops._COPY_KEPT)
+    desk.resume(over=stops._COPY_KEPT)
+    assert other._of_redis().stops == other.refresh().stops != ()
+
+
+def test_the_bell_comes_back_with_redis(world, desk):
+    bell = world.app.bell_of_stops()
+    bell(0.01)
+    world.app.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    with pytest.raises(Unavailable):
+        bell(1.0)
+    bell(0.01)
+    desk.stop()
+    assert bell(1.0)
+    bell.close()
