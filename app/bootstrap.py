@@ -19,7 +19,7 @@ from app.broker.redis import ListeningBroker
 from app.db.engine import make_engine
 from app.db.redis import blocking_client, broker_client, quick_client, short_client
 from app.domain.suppression import SuppressionPolicy
-from app.domain.vocabulary import Channel
+from app.domain.vocabulary import Channel, MessageType
 from app.errors import ConfigurationError
 from app.gateways.base import Gateway, Webhook
 from app.gateways.capabilities import capabilities_of
@@ -33,6 +33,7 @@ from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
+from app.services.canaries import Canaries, addresses_of
 from app.services.catalog import Catalog
 from app.services.clock import DatabaseClock
 from app.services.console_key import console_key
@@ -277,6 +278,19 @@ class App:
         return ReputationService(self.engine, self.catalog, _now)
 
     @cached_property
+    def canaries(self) -> Canaries | None:
+        settings = self.settings
+        if not settings.canary_addresses:
+            return None
+        return Canaries(
+            self.engine,
+            self.trials,
+            addresses_of(settings.canary_addresses),
+            every=timedelta(minutes=settings.canary_minutes),
+            message_type=MessageType(settings.canary_type),
+        )
+
+    @cached_property
     def trials(self) -> TrialMessages:
         return TrialMessages(self.engine, self.messages)
 
@@ -390,6 +404,7 @@ class App:
             reply_within=timedelta(days=settings.reply_days),
             help_desk=self.help_desk,
             names=NameCounts(self.engine),
+            canaries=self.canaries,
             minutes=MinuteCounts(self.redis),
             topic_sync=self.topic_sync,
             traces=self.traces,

@@ -23,6 +23,7 @@ from app.services.upkeep import incoming
 from app.services.upkeep.advancing import advance_sequences, forget_sequences
 from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.bulk import Stalls
+from app.services.upkeep.canaries import fly_canaries
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
 from app.services.upkeep.controlling import Recall, go_on_clearing
 from app.services.upkeep.counting import restore_counts, save_counts
@@ -145,6 +146,7 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
         Job(name="abandoned uploads", every=_MINUTE, run=_discard_uploads),
         Job(name="rate counters", every=5 * _MINUTE, run=save_counts),
         Job(name="drop parked", every=60 * _MINUTE, run=drop_parked),
+        Job(name="canaries", every=_MINUTE, run=fly_canaries),
         Job(name="reputation", every=_MINUTE, run=partial(watch_reputation, bounds=_bounds(settings))),
         Job(name="forget reputation", every=_DAY, offset=timedelta(hours=4), run=forget_reputation),
         Job(name="forget health", every=_DAY, offset=timedelta(hours=4), run=forget_health),

@@ -40,6 +40,12 @@ _EMERGENCIES = Counter("tocsin_emergency_controls", "Uses of emergency procedure
 _LATE_JOBS = Counter("tocsin_jobs_late", "Runs of a scheduler's job that started too late", ("job",))
 _FAILED_JOBS = Counter("tocsin_jobs_failed", "Runs of a scheduler's job that failed", ("job",))
 
+_CANARIES = Histogram(
+    "tocsin_canary_seconds",
+    "From a canary's acceptance to its delivery, by gateway",
+    ("gateway",),
+    buckets=(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
+)
 _HEALTH_CHANGES = Counter(
     "tocsin_health_changes",
     "Changes of a gateway's health, by what changed and what it is now",
@@ -124,6 +130,11 @@ def count_health_change(kind: str, channel: str, gateway: str, state: str) -> No
 def count_emergency(procedure: str) -> None:
     """Count a use of an emergency procedure."""
     _EMERGENCIES.labels(procedure).inc()
+
+
+def observe_canary(gateway: str, took: timedelta) -> None:
+    """Note how long a canary took to arrive."""
+    _CANARIES.labels(gateway).observe(took.total_seconds())
 
 
 def count_late_job(job: str) -> None:

@@ -35,6 +35,7 @@ class TrialMessages:
         *,
         message_type: MessageType = MessageType.TRANSACTIONAL,
         source: str = SOURCE,
+        source_id: int | None = None,
         key: str | None = None,
     ) -> Accepted:
         """Send a short text through that gateway alone, once for each `key`.
@@ -49,6 +50,7 @@ class TrialMessages:
             body_text=_TEXT.format(gateway=gateway),
             gateway=gateway,
             source_type=source,
+            source_id=source_id,
             platform=gateway if channel is Channel.PUSH else None,
         )
         return self._messages.send(

@@ -17,6 +17,7 @@ from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.queue.positions import Positions
+from app.services.canaries import Canaries
 from app.services.catalog import Catalog
 from app.services.help_desk import HelpDesk
 from app.services.name_counts import NameCounts
@@ -62,6 +63,7 @@ class Tools:
     reply_within: timedelta = timedelta(days=7)
     help_desk: HelpDesk | None = None
     names: NameCounts | None = None
+    canaries: Canaries | None = None
     minutes: MinuteCounts | None = None
     topic_sync: TopicSync | None = None
     stopping: Stop = field(default_factory=Stop)
