@@ -55,6 +55,7 @@ from app.services.limits import LimitsService
 from app.services.messages import MessageService
 from app.services.name_counts import NameCounts
 from app.services.prices import PriceService
+from app.services.recipients import RecipientService
 from app.services.reputation import ReputationService
 from app.services.second_factor import SecondFactor
 from app.services.senders import SenderService
@@ -217,6 +218,10 @@ class App:
     @cached_property
     def dead_letters(self) -> DeadLetterService:
         return DeadLetterService(self.engine, self.settings.lanes, self.wake, self.channels_of_gateways)
+
+    @cached_property
+    def recipients(self) -> RecipientService:
+        return RecipientService(self.engine, phone_region=self.settings.phone_region)
 
     @cached_property
     def held_decisions(self) -> HeldDecisions:

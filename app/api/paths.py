@@ -22,6 +22,12 @@ class SlugConverter(BaseConverter):
     regex = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
+class AddressConverter(BaseConverter):
+    """An address of any channel: mail, a number, a device's token."""
+
+    regex = r"[^\x00-\x20\x7f/]{1,4096}"
+
+
 class ChannelConverter(BaseConverter):
     """One of our channels."""
 
@@ -67,6 +73,7 @@ class IdConverter(BaseConverter):
 CONVERTERS: dict[str, type[BaseConverter]] = {
     "uuid": UUIDConverter,
     "slug": SlugConverter,
+    "address": AddressConverter,
     "channel": ChannelConverter,
     "id": IdConverter,
     "limit_type": LimitTypeConverter,
@@ -77,6 +84,7 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "uuid": {"type": "string", "format": "uuid"},
     "slug": {"type": "string", "pattern": f"^{SlugConverter.regex}$"},
+    "address": {"type": "string", "pattern": f"^{AddressConverter.regex}$"},
     "channel": {"type": "string", "enum": [channel.value for channel in Channel]},
     "fragments": {"type": "string", "enum": list(FRAGMENTS)},
     "id": {"type": "integer", "minimum": 0, "maximum": _LARGEST_ID},

@@ -113,3 +113,17 @@ def test_a_client_without_admin_sees_and_changes_its_own(api, put, app, keys):
     assert sender.post("/v1/dead-letters/replay", {"messages": {}, **WHY}).status_code == 403
     assert sender.post(f"/v1/messages/{own}/replay", WHY).status_code == 403
     assert listed(api) == [others, own]
+
+
+def test_a_person_is_given_out_and_erased_by_an_admin_alone(api, put):
+    put("sent", sent_at=sa.func.now())
+    path = "/v1/recipients/Reader@example.com"
+    assert api.as_key("reader").get(path).status_code == 403
+    export = api.get(path)
+    assert (export.status_code, export.mimetype) == (200, "application/x-ndjson")
+    assert b"It is 123456." in export.data
+    assert api.delete(path).status_code == 422
+    erased = api.delete(f"{path}?why=asked").json
+    assert (erased["messages"], erased["in_flight"]) == (1, 0)
+    assert api.get(path).status_code == 404
+    assert api.get("/v1/recipients/%00").status_code == 404
