@@ -165,4 +165,24 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-CHECKS = (Check(name="network_ways", subject=SUBJECT, run=ways, deep=True),)
+def is_simulated(scene: Scene) -> bool:
+    """Tell whether all gateways are on this machine, so that nothing leaves it."""
+    places = [place_of(name, gateway) for name, gateway in scene.gateways.items()]
+    return bool(places) and all(place is not None and is_loopback(place.host) for place in places)
+
+
+def simulated(scene: Scene) -> Iterator[Finding]:
+    """Say so where nothing leaves this machine."""
+    if is_simulated(scene):
+        yield _finding(
+            code="nothing_leaves",
+            priority=Severity.INFO,
+            meaning="All gateways are on this machine: the simulator plays them, and nobody gets a message.",
+            advice="Set the credentials of a gateway when you are ready; `tocsin settings` lists them.",
+        )
+
+
+CHECKS = (
+    Check(name="network_ways", subject=SUBJECT, run=ways, deep=True),
+    Check(name="network_simulated", subject=SUBJECT, run=simulated),
+)

@@ -1,7 +1,7 @@
 """Whether somebody works in each lane, gets on, and runs the version that all others do."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from app.domain.vocabulary import Priority
@@ -14,6 +14,9 @@ SUBJECT = "workers"
 
 # The slowest gateway answers or times out within a fraction of this.
 STUCK_AFTER = timedelta(minutes=2)
+# A system that was started just now is given this long until all of its processes are there.
+STARTING = timedelta(seconds=60)
+
 _finding = partial(Finding, subject=SUBJECT)
 
 
@@ -23,7 +26,7 @@ def processes(scene: Scene) -> Iterator[Finding]:
         beats = read_beats(conn)
     alive = [beat for beat in beats if beat.alive]
     yield from _lanes(scene, alive)
-    yield from _web(beats, alive)
+    yield from _web(beats, alive, scene.now())
     yield from _lost(beats, alive)
     yield from _stuck(alive)
     yield from _versions(alive)
@@ -32,6 +35,8 @@ def processes(scene: Scene) -> Iterator[Finding]:
 
 
 def _lanes(scene: Scene, alive: Sequence[Beat]) -> Iterator[Finding]:
+    if _is_starting(alive, scene.now()):
+        return
     served = {lane for beat in alive if beat.kind == "workers" for lane in beat.lanes}
     for priority, lane in scene.settings.lanes.items():
         if lane.name not in served:
@@ -52,8 +57,8 @@ def _lanes(scene: Scene, alive: Sequence[Beat]) -> Iterator[Finding]:
         )
 
 
-def _web(beats: Sequence[Beat], alive: Sequence[Beat]) -> Iterator[Finding]:
-    if not any(beat.kind == "web" for beat in alive):
+def _web(beats: Sequence[Beat], alive: Sequence[Beat], now: datetime) -> Iterator[Finding]:
+    if not any(beat.kind == "web" for beat in alive) and not _is_starting(alive, now):
         yield _finding(
             code="no_web_process",
             priority=Severity.HIGH,
@@ -108,6 +113,10 @@ def _versions(alive: Sequence[Beat]) -> Iterator[Finding]:
             advice="Finish the roll-out; a release works beside the one before it, not longer.",
             evidence={each: sum(beat.version == each for beat in alive) for each in versions},
         )
+
+
+def _is_starting(alive: Sequence[Beat], now: datetime) -> bool:
+    return bool(alive) and all(now - beat.started_at < STARTING for beat in alive)
 
 
 CHECKS = (Check(name="workers_processes", subject=SUBJECT, run=processes),)

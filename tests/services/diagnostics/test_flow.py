@@ -79,6 +79,13 @@ def test_where_everybody_is_alive_nothing_is_found(scene, look, everybody):
     assert look(workers.processes, scene) == {}
 
 
+def test_a_system_that_has_just_been_started_is_given_a_minute(scene, look, beats, table):
+    beats("here:scheduler", kind="scheduler")
+    assert "lane_without_workers" in look(workers.processes, scene)
+    table("UPDATE process_beats SET started_at = now() - interval '20 s'")
+    assert look(workers.processes, scene) == {}
+
+
 def test_a_lane_without_workers_is_found(scene, look, everybody, table):
     table("UPDATE process_beats SET beat_at = now() - interval '1 min' WHERE name = 'here:emergency'")
     found = look(workers.processes, scene)

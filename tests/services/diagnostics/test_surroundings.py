@@ -234,7 +234,26 @@ def test_without_twilio_nobody_is_asked(scene, look):
     assert look(numbers.at_twilio, scene) == {}
 
 
-def test_secrets_that_cannot_be_guessed_are_well_and_others_are_found(scene, look):
+@pytest.fixture
+def real(scene):
+    """The scene with a gateway in the world outside."""
+    return replace(
+        scene, gateways={"postal": replace(scene.gateways["postal"], url="https://postal.mail.org")}
+    )
+
+
+def test_where_nothing_leaves_this_machine_it_is_said_so(scene, real, look):
+    assert look(network.simulated, scene).keys() == {"nothing_leaves"}
+    assert look(network.simulated, real) == {}
+
+
+def test_secrets_of_the_simulator_may_be_simple(scene, look):
+    weak = scene.settings.model_copy(update={"smtp_webhook_secrets": (secret("short"),)})
+    assert look(security.secrets, replace(scene, settings=weak)) == {}
+
+
+def test_secrets_that_cannot_be_guessed_are_well_and_others_are_found(real, look):
+    scene = real
     assert look(security.secrets, scene) == {}
     weak = scene.settings.model_copy(update={"smtp_webhook_secrets": (secret("short"),)})
     assert look(security.secrets, replace(scene, settings=weak))["weak_secret"].priority is Severity.HIGH
@@ -295,6 +314,9 @@ def test_files_with_secrets_that_others_may_read_are_found(tmp_path):
     assert [each.target for each in security.judged_files([file])] == ["machine.key"]
 
 
-def test_what_is_found_holds_no_secret(scene, look):
+def test_what_is_found_holds_no_secret(real, look):
+    scene = real
     weak = scene.settings.model_copy(update={"postal_api_key": secret("changeme")})
-    assert "changeme" not in str(look(security.secrets, replace(scene, settings=weak)))
+    found = look(security.secrets, replace(scene, settings=weak))
+    assert found
+    assert "changeme" not in str(found)
