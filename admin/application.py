@@ -81,6 +81,7 @@ def for_this_process(settings: Settings) -> Joined:
 
 def _keep_to_share(flask: Flask, shares: Shares) -> None:
     """Let in as many requests at once as the console's share of the process is."""
+    flask.extensions["tocsin.shares"] = shares
 
     def enter() -> None:
         held = ExitStack()

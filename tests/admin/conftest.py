@@ -28,8 +28,8 @@ _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 @pytest.fixture(scope="session")
 def password_hash() -> str:
-    """The hash of everybody's password: one costs as much as ten tests."""
-    return PasswordHasher().hash(PASSWORD)
+    """The hash of everybody's password, a cheap one: a real one costs as much as ten tests."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
 
 
 @dataclass
@@ -53,6 +53,7 @@ class Browser:
     def _noted(self, response: TestResponse) -> TestResponse:
         if found := _TOKEN.search(response.get_data(as_text=True)):
             self.token = found[1]
+        response.close()
         return response
 
 
