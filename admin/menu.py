@@ -7,6 +7,8 @@ from admin.account import AccountPage
 from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
+from admin.pages.diagnostics import DiagnosticsPage
+from admin.pages.gateways import GatewaysPage
 from admin.pages.home import HomePage
 from admin.pages.messages import MessagesPage
 from admin.pages.template_editor import TemplateEditorPage
@@ -26,7 +28,7 @@ GROUPS = (
     Group("", (HomePage,)),
     Group("Traffic", (MessagesPage, TemplatesPage)),
     Group("Recipients", ()),
-    Group("Delivery", ()),
+    Group("Delivery", (GatewaysPage, DiagnosticsPage)),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 

@@ -1,0 +1,140 @@
+"""What operators can do to a gateway; each shows first what it carries, and who would take over."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from admin.actions import Action, Preview, Question, Wish
+from app.domain.vocabulary import BreakerState, Channel
+from app.errors import Invalid, NotFound
+from app.services.gateways import GatewayChanges, GatewaysService, GatewayView
+
+Do = Callable[[Wish, GatewayView], object]
+
+
+class GatewayActions:
+    """The actions by name; those that make sense as a gateway stands by `possible`."""
+
+    def __init__(self, service: GatewaysService) -> None:
+        self._service = service
+        self.by_name: Mapping[str, Action] = {
+            "switch": self._plain("switch", "Make first", service.switch, "It is asked before all others."),
+            "drain": self._plain(
+                "drain", "Drain", service.drain, "It gets nothing but what names it; the rest goes elsewhere."
+            ),
+            "undrain": self._plain("undrain", "Use again", service.undrain, ""),
+            "disable": self._plain(
+                "disable", "Disable", service.disable, "It gets nothing; what names it waits.", danger=True
+            ),
+            "enable": self._plain("enable", "Enable", service.enable, ""),
+            "trip": self._plain(
+                "trip", "Open breaker", service.trip, "All goes elsewhere until probes do well.", danger=True
+            ),
+            "reset": self._plain("reset", "Close breaker", service.reset, "It gets its share back at once."),
+            "weigh": self._action("weigh", "Order and weight", self._weigh, "", questions=self._ask_weight),
+            "test": self._action("test", "Test message", self._test, "", questions=_ask_address),
+        }  # fmt: skip
+
+    def possible(self, view: GatewayView, first: bool) -> Sequence[str]:  # noqa: FBT001 - A template calls it.
+        """Name the actions that make sense; `first` tells that it is asked before all others."""
+        if not view.credentials:
+            return ()
+        closed = view.breaker.state is BreakerState.CLOSED
+        wise = {
+            "switch": view.enabled and not view.drained and not first,
+            "drain": not view.drained,
+            "undrain": view.drained,
+            "disable": view.enabled,
+            "enable": not view.enabled,
+            "trip": closed,
+            "reset": not closed,
+            "weigh": True,
+            "test": view.enabled,
+        }
+        return [name for name, is_wise in wise.items() if is_wise]
+
+    def _plain(
+        self, name: str, label: str, do: Callable[..., object], warning: str, *, danger: bool = False
+    ) -> Action:
+        """Make an action that needs nothing but a reason."""
+
+        def call(wish: Wish, view: GatewayView) -> None:
+            do(wish.who, view.channel, view.gateway, why=wish.why)
+
+        return self._action(name, label, call, warning, danger=danger)
+
+    def _action(
+        self,
+        name: str,
+        label: str,
+        do: Do,
+        warning: str,
+        *,
+        danger: bool = False,
+        questions: Callable[[Wish], Sequence[Question]] = lambda _wish: (),
+    ) -> Action:
+        return Action(
+            name=name,
+            label=label,
+            danger=danger,
+            preview=partial(self._preview, label, warning),
+            apply=partial(self._apply, label, do),
+            questions=questions,
+        )
+
+    def _preview(self, label: str, warning: str, wish: Wish) -> Preview:
+        view = self._selected(wish)
+        rate, success = view.figures.current_rate_per_sec, view.figures.success_rate_1h
+        return Preview(
+            question=f"{label}: {view.gateway} ({view.channel})",
+            facts=(
+                ("It carries now", "nothing counted" if rate is None else f"{rate:,.1f} messages a second"),
+                ("Success in the last hour", "nothing counted" if success is None else f"{success:.1%}"),
+                ("Others for its channel", ", ".join(self._others(view)) or "none: everything would wait"),
+            ),
+            warning=warning,
+        )
+
+    def _others(self, view: GatewayView) -> Sequence[str]:
+        return [
+            each.gateway
+            for each in self._service.list(channel=view.channel)
+            if each.credentials and each.enabled and not each.drained and each.gateway != view.gateway
+        ]
+
+    def _apply(self, label: str, do: Do, wish: Wish) -> str:
+        view = self._selected(wish)
+        do(wish, view)
+        return f"{label}: done for {view.gateway}."
+
+    def _ask_weight(self, wish: Wish) -> Sequence[Question]:
+        view = self._selected(wish)
+        tier = "Lower ones come first; those of one tier share by weight."
+        none = "0 takes none."
+        return (
+            Question(name="tier", label="Tier", value=str(view.tier or 1), kind="number", hint=tier),
+            Question(name="weight", label="Weight", value=str(view.weight), kind="number", hint=none),
+        )  # fmt: skip
+
+    def _weigh(self, wish: Wish, view: GatewayView) -> None:
+        changes = GatewayChanges(tier=_number(wish, "tier"), weight=_number(wish, "weight"))
+        self._service.change(wish.who, view.channel, view.gateway, changes, why=wish.why)
+
+    def _test(self, wish: Wish, view: GatewayView) -> None:
+        self._service.test(wish.who, view.channel, view.gateway, wish.said.get("address", ""), why=wish.why)
+
+    def _selected(self, wish: Wish) -> GatewayView:
+        channel, _, gateway = wish.selected[0].partition("/")
+        if len(wish.selected) != 1 or channel not in set(Channel):
+            raise NotFound("There is no such gateway.")
+        return self._service.get(Channel(channel), gateway)
+
+
+def _ask_address(_wish: Wish) -> Sequence[Question]:
+    return (Question(name="address", label="To", hint="An address or number of your own"),)
+
+
+def _number(wish: Wish, name: str) -> int:
+    try:
+        return int(wish.said.get(name, ""))
+    except ValueError as exc:
+        raise Invalid.of(name, f"{name.capitalize()} must be a whole number.") from exc

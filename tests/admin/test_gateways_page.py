@@ -1,0 +1,106 @@
+"""The page Gateways: each button changes what it says, with a reason, for those who run the service."""
+
+import pytest
+import sqlalchemy as sa
+
+from app.db.tables import audit_log, gateways, message_queue
+from app.domain.vocabulary import Channel, MessageType
+from app.services.audit import Who
+from app.services.gateways import GatewayView
+from app.services.senders import SenderDraft, SenderService
+
+G = gateways.c
+POSTAL = "email/postal"
+
+
+@pytest.fixture
+def settings(settings):
+    return settings.model_copy(update={"sendgrid_api_key": settings.postal_api_key})
+
+
+def do(browser, action, selected=POSTAL, **fields):
+    return browser.post(
+        f"/admin/gateways/do/{action}",
+        {"selected": selected, "confirmed": "1", "why": "it is slow", **fields},
+    )
+
+
+def postal(app) -> GatewayView:
+    return app.gateway_control.get(Channel.EMAIL, "postal")
+
+
+def test_it_lists_them_in_their_order_and_never_their_secrets(as_role, settings):
+    page = as_role("viewer").get("/admin/gateways/").get_data(as_text=True)
+    assert page.index("<strong>postal</strong>") < page.index("<strong>sendgrid</strong>")
+    assert "no credentials" in page
+    assert settings.postal_api_key.get_secret_value() not in page
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "column"), [("drain", "undrain", "drained"), ("disable", "enable", "enabled")]
+)
+def test_one_is_taken_out_of_use_and_back(as_role, app, there, back, column):
+    browser = as_role("operator")
+    before = getattr(postal(app), column)
+    do(browser, there)
+    assert getattr(postal(app), column) is not before
+    assert "it is slow" in browser.get("/admin/gateways/").get_data(as_text=True)
+    do(browser, back)
+    assert getattr(postal(app), column) is before
+
+
+def test_another_one_is_made_the_first(as_role, app):
+    do(as_role("operator"), "switch", "email/sendgrid")
+    first, *_ = app.gateway_control.list(channel=Channel.EMAIL)
+    assert first.gateway == "sendgrid"
+
+
+def test_a_breaker_is_opened_and_closed(as_role, app):
+    browser = as_role("operator")
+    do(browser, "trip")
+    assert postal(app).breaker.state == "open"
+    do(browser, "reset")
+    assert postal(app).breaker.state == "closed"
+
+
+def test_order_and_weight_are_set(as_role, app):
+    do(as_role("operator"), "weigh", tier="3", weight="7")
+    assert (postal(app).tier, postal(app).weight) == (3, 7)
+
+
+@pytest.mark.parametrize("weight", ["much", "-1"])
+def test_a_weight_that_is_none_is_told_and_changes_nothing(as_role, app, weight):
+    answer = do(as_role("operator"), "weigh", tier="3", weight=weight)
+    assert answer.status_code == 422
+    assert postal(app).tier == 1
+
+
+def test_a_test_message_goes_through_it(as_role, app):
+    draft = SenderDraft(address="hello@example.com", default_for=tuple(MessageType))
+    SenderService(app.engine, app.catalog).save(Who(actor="tests"), Channel.EMAIL, "hello", draft)
+    do(as_role("operator"), "test", address="me@example.com")
+    with app.engine.connect() as conn:
+        row = conn.execute(sa.select(message_queue)).one()
+    assert (row.gateway, row.recipient_address) == ("postal", "me@example.com")
+
+
+def test_before_it_is_done_it_says_who_takes_over(as_role):
+    browser = as_role("operator")
+    page = browser.post("/admin/gateways/do/drain", {"selected": POSTAL}).get_data(as_text=True)
+    assert "<dd>sendgrid</dd>" in page
+    assert "Why?" in page
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+@pytest.mark.parametrize("action", ["switch", "drain", "disable", "trip", "reset", "weigh", "test"])
+def test_only_those_who_run_the_service_change_anything(as_role, app, role, action):
+    assert do(as_role(role), action).status_code == 403
+    with app.engine.connect() as conn:
+        assert conn.execute(sa.select(audit_log).where(audit_log.c.action.startswith("gateway."))).all() == []
+
+
+def test_one_that_is_not_there_is_told(as_role):
+    browser = as_role("operator")
+    for selected in ("email/nobody", "pigeon/post", "nothing"):
+        answer = do(browser, "drain", selected)
+        assert "here is no " in browser.get(answer.headers["Location"]).get_data(as_text=True)
