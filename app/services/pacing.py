@@ -18,14 +18,14 @@ from app.services.sending.tools import Tools
 log = structlog.get_logger(__name__)
 
 # What servers of mail say where they would take it more slowly: RFC 5321's 421, RFC 3463's class 4.7.
-_TOO_FAST = re.compile(r"421\b|4\.7\.\d")
+_TOO_FAST = re.compile(r"(?<![\w.])(?:421|4\.7\.\d{1,3})(?![\w.]*\w)")
 # A wait longer than this is a quota that is used up, which another pace does nothing about.
 _LONGEST_WAIT = timedelta(minutes=1)
 
 
-def is_too_fast(code: str) -> bool:
-    """Tell whether a mail server's code asks for a slower pace."""
-    return _TOO_FAST.match(code) is not None
+def is_too_fast(said: str) -> bool:
+    """Tell whether what a mail server said has a code that asks for a slower pace."""
+    return _TOO_FAST.search(said) is not None
 
 
 def part_of(tools: Tools, channel: str, address: str) -> str:

@@ -17,6 +17,7 @@ from app.services.recording.heard import Heard
 from app.services.recording.inbound import Received, take_in
 from app.services.recording.observing import told, worked_off
 from app.services.recording.record import Recorded, record
+from app.services.recording.slowness import heed_words
 from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -95,6 +96,7 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     count_facts(result.recorded, result.repeated, result.parked)
     told(tools, result)
     worked_off(tools, rows, heard)
+    heed_words(tools, result.words)
     for priority, messages in result.failed_over.items():
         tools.wake.failover(priority, messages)
     return rows, result.recorded + result.repeated + result.parked

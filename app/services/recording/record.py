@@ -21,6 +21,7 @@ from app.services.recording import heard as keeping
 from app.services.recording.effects import Effect, Line, effect_of
 from app.services.recording.heard import Heard
 from app.services.recording.names import count_against_names
+from app.services.recording.slowness import Word, words_of
 from app.services.sending.tools import Tools
 from app.services.suppressing import suppress
 
@@ -29,7 +30,8 @@ from app.services.suppressing import suppress
 class Recorded:
     """What recording came to; `failed_over` are messages to be sent again at once, by lane.
 
-    `delivered` are messages that are delivered now, and since when.
+    `delivered` are messages that are delivered now, and since when. `words` is for the pace of gateways,
+    and empty where none wants it slower.
     """
 
     recorded: int = 0
@@ -37,6 +39,7 @@ class Recorded:
     parked: int = 0
     failed_over: dict[Priority, list[int]] = field(default_factory=dict)
     delivered: list[tuple[Claimed, str, datetime]] = field(default_factory=list)
+    words: tuple[Word, ...] = ()
 
 
 def record(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorded:
@@ -79,6 +82,7 @@ def _apply(conn: sa.Connection, tools: Tools, heard: Sequence[Heard]) -> Recorde
     waiting = strangers + [each for effect in effects for each in effect.later]
     _park(conn, waiting)
     result = Recorded(recorded=len(heard) - len(waiting), parked=len(waiting))
+    result.words = words_of(tools, effects)
     for effect in effects:
         if effect.decision and effect.decision.at_once:
             lane = result.failed_over.setdefault(Priority(effect.message.priority), [])
