@@ -55,7 +55,7 @@ class TemplatesPage(ListPage):
 
     def find(self, wanted: Mapping[str, str], after: str | None, limit: int) -> Found:
         try:
-            kind = Kind(wanted.get("kind") or Kind.TEMPLATE)
+            kind = Kind(wanted["kind"]) if wanted.get("kind") else None
             channel = Channel(wanted["channel"]) if wanted.get("channel") else None
         except ValueError as exc:
             raise Invalid.of("kind", "is none of these") from exc

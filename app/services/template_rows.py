@@ -1,6 +1,6 @@
 """Templates, layouts and partials as rows: one head each, one row for each saved version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -129,10 +129,10 @@ def versions_of(conn: sa.Connection, head: sa.Row[Any], before: int | None, limi
 
 
 def heads(
-    conn: sa.Connection, wanted: HeadFilter, after: tuple[str, str, str] | None, limit: int
+    conn: sa.Connection, wanted: HeadFilter, after: Sequence[str] | None, limit: int
 ) -> list[TemplateView]:
-    """Read heads by slug, channel and locale, those after a position, without their bodies."""
-    position = (_HEADS.slug, _HEADS.channel, sa.func.coalesce(_HEADS.locale, ""))
+    """Read heads by slug, channel, locale and kind, those after a position, without their bodies."""
+    position = (_HEADS.slug, _HEADS.channel, sa.func.coalesce(_HEADS.locale, ""), _HEADS.kind)
     query = sa.select(message_templates, _latest()).where(*_conditions(wanted)).order_by(*position)
     if after is not None:
         query = query.where(sa.tuple_(*position) > sa.tuple_(*after))
@@ -225,7 +225,9 @@ def _is(name: Name) -> sa.ColumnElement[bool]:
 
 
 def _conditions(wanted: HeadFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = [_HEADS.kind == wanted.kind]
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.kind is not None:
+        conditions.append(_HEADS.kind == wanted.kind)
     if wanted.channel is not None:
         conditions.append(_HEADS.channel == wanted.channel)
     if wanted.slug is not None:

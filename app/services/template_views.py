@@ -126,7 +126,7 @@ class TemplateView:
 class HeadFilter:
     """What heads are listed by; `search` is looked for in slugs and names."""
 
-    kind: Kind = Kind.TEMPLATE
+    kind: Kind | None = Kind.TEMPLATE
     channel: Channel | None = None
     slug: str | None = None
     search: str | None = None

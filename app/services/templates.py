@@ -169,23 +169,22 @@ class TemplateService:
         channel: Channel | None = None,
         cursor: str | None = None,
         limit: int = 50,
-        kind: Kind = Kind.TEMPLATE,
+        kind: Kind | None = Kind.TEMPLATE,
         search: str | None = None,
         slug: str | None = None,
     ) -> Page[TemplateView]:
         """List by slug, channel and locale; `active` holds no bodies here (it is None).
 
-        With a slug and a channel these are one template's locales.
+        Without a kind these are templates, layouts and partials together; with a slug and a channel, one
+        template's locales.
         """
         limit = paging.within(limit, MOST)
-        after = paging.position(cursor, str, str, str)
+        after = paging.position(cursor, str, str, str, str)
         wanted = HeadFilter(kind=kind, channel=channel, slug=slug, search=search)
         with unavailable_when_down(), self._engine.connect() as conn:
-            found = template_rows.heads(
-                conn, wanted, (after[0], after[1], after[2]) if after else None, limit + 1
-            )
+            found = template_rows.heads(conn, wanted, after, limit + 1)
         last = found[limit - 1] if len(found) > limit else None
-        following = paging.cursor(last.slug, last.channel, last.locale or "") if last else None
+        following = paging.cursor(last.slug, last.channel, last.locale or "", last.kind) if last else None
         return Page(items=tuple(map(self._shown, found[:limit])), next=following)
 
     def versions(

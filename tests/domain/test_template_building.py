@@ -13,6 +13,9 @@ from app.domain.templates.sheltering import shelter
 from app.domain.templates.tags import tags
 from app.errors import Invalid
 
+COLUMN = "<mjml><mj-body><mj-section><mj-column>"
+END_OF_COLUMN = "</mj-column></mj-section></mj-body></mjml>"
+
 
 class Shelf:
     """Layouts and partials by slug, in HTML."""
@@ -60,8 +63,8 @@ def test_a_diff_of_what_is_too_long_is_coarse_and_whole():
 
 markup = st.lists(
     st.sampled_from(
-        ["<p>", "</p>", "{{ a }}", "{% if b %}", "{% endif %}", "{# c #}", '<a href="', '">', "\n", "x", "<!--", "-->",
-         "<title>", "</title>", "{% raw %}{{ x {% endraw %}", "'", "<"]
+        ["<p>", "</p>", "{{ a }}", "{% if b %}", "{% endif %}", "{# c #}", '<a href="', '">', "\n", "x",
+         "<!--", "-->", "<title>", "</title>", "{% raw %}{{ x {% endraw %}", "'", "<"]
     ),
     max_size=20,
 ).map("".join)  # fmt: skip
@@ -101,9 +104,15 @@ def test_what_cannot_be_inlined_is_sent_as_it_is_and_told():
     assert [finding.code for finding in built.findings] == ["not_inlined"]
 
 
-def test_rules_for_small_screens_and_the_dark_are_kept():
-    html = "<style>@media (max-width:9px){p{color:red}}</style><p>x</p>"
-    assert "@media (max-width:9px)" in mail.with_styles_inlined(html, "body_html")
+def test_rules_for_small_screens_and_the_dark_win_over_what_is_inlined():
+    html = (
+        "<style>/* p { */ p{color:blue} @media (max-width:9px){"
+        "p,b{color:red;background:url('a;b') !important}i{top:0}}</style><p>x</p>"
+    )
+    inlined = mail.with_styles_inlined(html, "body_html")
+    assert "p,b{ color:red !important; background:url('a;b') !important }i{ top:0 !important }}" in inlined
+    assert "p{color:blue}" in inlined
+    assert '<p style="color: blue;">' in inlined
 
 
 def test_a_text_out_of_html_repeats_what_the_html_repeats():
@@ -172,10 +181,7 @@ def test_a_fault_in_a_layout_is_told_with_its_line_there():
         ),
         ("<mj-text>x</mj-text>", "begins with <mjml>"),
         ('<mjml>\n<mj-include path="/etc/passwd" /></mjml>', "line 2: take in a partial"),
-        (
-            "<mjml><mj-body><mj-section><mj-column>\n<mj-text>a <b</mj-text></mj-column></mj-section></mj-body></mjml>",
-            "line 2: what is in <mj-text>",
-        ),
+        (f"{COLUMN}\n<mj-text>a <b</mj-text>{END_OF_COLUMN}", "line 2: what is in <mj-text>"),
     ],
 )
 def test_a_fault_in_mjml_has_its_line(source, told):

@@ -8,6 +8,7 @@ import nh3
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]  # Likewise.
 
 from app.domain.templates.sheltering import shelter
+from app.domain.templates.styles import with_strong_media
 from app.errors import Invalid
 
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
@@ -37,7 +38,7 @@ def has_styles(html: str) -> bool:
 
 
 def with_styles_inlined(html: str, field: str) -> str:
-    """Write rules of <style> into the elements they are for; rules with @ stay where they are.
+    """Write rules of <style> into the elements they are for; rules with @ stay, and win.
 
     Nothing is loaded from elsewhere. Raises Invalid where a tag of the template would be lost by it.
     """
@@ -48,7 +49,7 @@ def with_styles_inlined(html: str, field: str) -> str:
         raise Invalid.of(field, f"line {line}: {tag.text[:60]} stands inside of an element's tag")
     inliner = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
     try:
-        inlined = inliner.inline(_with_bodies(sheltered.text))
+        inlined = inliner.inline(with_strong_media(_with_bodies(sheltered.text)))
     except css_inline.InlineError as exc:
         raise Invalid.of(field, f"has styles that cannot be read: {exc}") from exc
     if not sheltered.has_kept_all(inlined):

@@ -63,7 +63,10 @@ def fill_templates(app: App) -> tuple[str, ...]:
     changed = OFFER.replace("Ten", "Twenty")
     second = TemplateDraft(**draft, body_html=changed, note="More off")
     save(ANNA, "spring", Channel.EMAIL, second, activate=False)
-    text = "Dear {{ name }}, your parcel “{{ name }}” comes today between nine and eleven. Reply STOP to opt out."
+    text = (
+        "Dear {{ name }}, your parcel “{{ name }}” comes today between nine and eleven. "
+        "Reply STOP to opt out."
+    )
     save(ANNA, "parcel", Channel.SMS, TemplateDraft(name="Parcel", body_text=text, variables=(NAME,)))
     push = TemplateDraft(
         name="Shipped", subject="On its way", body_text="Hello {{ name }}", variables=(NAME,)
