@@ -160,7 +160,8 @@ class ClaimRun:
             late = [message for (_, messages, _), _ in built for message in messages if message.id in started]
             give_back(self._tools, late)
             self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
-            return []
+            # Giving nothing would end the exchange, and leave what is queued without an end.
+            return self._next(free)
         observing.begun(self._tools, self._lane, built)
         return [
             (work, request) for work, request in built if all(message.id in started for message in work[1])

@@ -11,7 +11,7 @@ from app.domain.vocabulary import Priority
 from app.errors import Invalid, NotFound
 from app.services.controls.service import StopDraft
 from app.services.expansion import expand
-from app.services.sending import lane
+from app.services.sending import lane, run
 from app.services.sending.gate import is_closed
 from app.services.sending.withholding import PARKED
 from app.services.upkeep.controlling import Recall
@@ -163,6 +163,25 @@ def test_a_message_on_its_way_to_the_next_gateway_waits(world, desk):
         lane.work_these(world.tools, priority, ids)
     assert world.row(message).status == "pending"
     assert world.gateways.taken(message.uuid) == []
+
+
+def test_a_stop_between_the_mark_and_the_wire_leaves_nothing_behind(world, desk, monkeypatch):
+    mark, pressed = run.ClaimRun._start, []
+
+    def and_then_stop(self, built):
+        started = mark(self, built)
+        if built and not pressed:
+            pressed.append(desk.stop())
+        return started
+
+    monkeypatch.setattr(run.ClaimRun, "_start", and_then_stop)
+    messages = world.add("P3", 60)
+    work(world, "P3")
+    assert world.statuses(messages) == {"pending": 60}
+    assert world.gateways.accepted() == 0
+    desk.resume()
+    work(world, "P3")
+    assert world.statuses(messages) == {"sent": 60}
 
 
 # Time
