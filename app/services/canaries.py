@@ -75,7 +75,7 @@ class Canaries:
         with unavailable_when_down(), self._engine.begin() as conn:
             before = {(row.channel, row.gateway): row for row in conn.execute(sa.select(channel_health))}
             rows = run(conn, PACKAGE, "latest_canaries", {"source": CANARY, "since": since}).all()
-            for row in rows:
+            for row in sorted(rows, key=lambda row: (row.channel, row.gateway)):
                 self._note(conn, row, before.get((row.channel, row.gateway)))
         return len(rows)
 

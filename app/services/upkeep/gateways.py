@@ -38,7 +38,7 @@ def shift_weights(tools: Tools) -> str:
         known = {(Channel(row.channel), row.gateway): row for row in conn.execute(sa.select(channel_health))}
         moved = [
             _shift(conn, place, known[place], lately(rings[place], now, WATCHED + STEP), now)
-            for place in rings
+            for place in sorted(rings)
             if place in known
         ]
     told = [words for words in moved if words]

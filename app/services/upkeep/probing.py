@@ -76,7 +76,7 @@ def _write(tools: Tools, outcomes: Mapping[Place, Outcome]) -> None:
     now = tools.now()
     with unavailable_when_down(), tools.engine.begin() as conn:
         before = _known(conn)
-        for (channel, name), outcome in outcomes.items():
+        for (channel, name), outcome in sorted(outcomes.items(), key=lambda item: item[0]):
             values = {
                 "probed_at": now,
                 "probe_outcome": outcome.kind.value,
