@@ -266,9 +266,14 @@ def _grants(
     asks: Sequence[Ask], taken: Sequence[int], spilled: Sequence[int], waits: Sequence[int], at: datetime
 ) -> list[Grant]:
     grants, used = [], 0
+    # Mostly an ask is one recipient's only message, and all goes well: these share a grant.
+    whole: dict[int, Grant] = {}
     for ask, some, elsewhere in zip(asks, taken, spilled, strict=True):
         left = ask.count - some - elsewhere
-        own = tuple(timedelta(milliseconds=wait) for wait in waits[used : used + left]) if left else ()
+        if not left and not elsewhere:
+            grants.append(whole.get(some) or whole.setdefault(some, Grant(taken=some, waits=(), at=at)))
+            continue
+        own = tuple(timedelta(milliseconds=wait) for wait in waits[used : used + left])
         used += left
         grants.append(Grant(taken=some, waits=own, at=at, spilled=elsewhere))
     return grants

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import NamedTuple
 
 from app.domain.vocabulary import Priority
 
@@ -65,8 +66,7 @@ class Limit:
         return not self.counted and (priority is not Priority.P0 or self.key.startswith("gateway:"))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """So many messages that all fall under these limits.
 
     `recipient` names one whose own windows count too, by the figures of `per_recipient`: any short word
@@ -74,7 +74,7 @@ class Ask:
     """
 
     limits: tuple[Limit, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # Nobody counts in an ask as one does in other tuples.
     recipient: str = ""
     per_recipient: Limit | None = None
 

@@ -283,20 +283,46 @@ for first = shared_count + 2, #KEYS, 1000 do
   for position, value in ipairs(some) do packed[first - shared_count - 2 + position] = value end
 end
 
+local groups = {}
+for number, members in ipairs(request.groups) do
+  local windows = {}
+  for place, member in ipairs(members) do windows[place] = shared[member] end
+  groups[number] = windows
+end
+
+-- Whoever was sent nothing lately is most: then his window is written without being made up first. Gives
+-- whether that was done.
+local function serve_new(windows, messages, shape, number)
+  if packed[number] or single[number] then return false end
+  local figures = request.single[shape]
+  if figures[1] >= 0 and figures[1] < messages then return false end
+  for _, window in ipairs(windows) do
+    if free_tokens(window) < messages then return false end
+  end
+  take_from(windows, messages)
+  local current = math.floor(now / figures[3])
+  packed[number] = cmsgpack.pack({current, {current, messages}, {}})
+  redis.call('SET', KEYS[shared_count + 1 + number], packed[number], 'PX', (figures[2] + 2) * figures[3])
+  return true
+end
+
 local taken, spilled, waits = {}, {}, {}
 local asks, position = request.asks, 1
 while position <= #asks do
-  local windows = {}
-  for _, number in ipairs(request.groups[asks[position]]) do windows[#windows + 1] = shared[number] end
-  local messages, own = asks[position + 1], asks[position + 2]
+  local windows, messages, own = groups[asks[position]], asks[position + 1], asks[position + 2]
   position = position + 3
-  for _ = 1, own do
-    local shape, number = asks[position], asks[position + 1]
-    single[number] = single[number] or open_single(number, shape, packed[number])
-    windows[#windows + 1] = single[number]
-    position = position + 2
+  if own == 1 and serve_new(windows, messages, asks[position], asks[position + 1]) then
+    taken[#taken + 1], spilled[#spilled + 1] = messages, 0
+  else
+    if own > 0 then windows = {unpack(windows)} end
+    for place = position, position + 2 * own - 1, 2 do
+      local shape, number = asks[place], asks[place + 1]
+      single[number] = single[number] or open_single(number, shape, packed[number])
+      windows[#windows + 1] = single[number]
+    end
+    taken[#taken + 1], spilled[#spilled + 1] = serve(windows, messages, waits)
   end
-  taken[#taken + 1], spilled[#spilled + 1] = serve(windows, messages, waits)
+  position = position + 2 * own
 end
 for _, window in ipairs(shared) do store_shared(window) end
 for _, window in pairs(single) do store_single(window) end

@@ -4,7 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.domain.addresses import domain_of
@@ -85,7 +85,7 @@ def gathered(held: Iterable[Held]) -> dict[datetime, list[Ask]]:
     counts: dict[datetime, dict[int, tuple[Ask, int]]] = defaultdict(dict)
     for ask, at in held:
         counts[at][id(ask)] = (ask, counts[at].get(id(ask), (ask, 0))[1] + 1)
-    return {at: [replace(ask, count=count) for ask, count in some.values()] for at, some in counts.items()}
+    return {at: [ask._replace(count=count) for ask, count in some.values()] for at, some in counts.items()}
 
 
 def forget(tools: Tools, messages: Iterable[Claimed]) -> None:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import OutcomeClass
@@ -71,7 +70,7 @@ def _return_unused(tools: Tools, messages: Sequence[Claimed]) -> None:
 
 def _without_gateways(ask: Ask) -> Ask:
     others = (limit for limit in ask.limits if not limit.is_gateways and not limit.counted)
-    return replace(ask, limits=tuple(others))
+    return ask._replace(limits=tuple(others))
 
 
 def _slow_down(tools: Tools, gateway: str, claimed: Sequence[Claimed], too_fast: Refused) -> None:
