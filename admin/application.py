@@ -54,6 +54,7 @@ def create_console(app: App) -> Flask:
     faults.install(flask)
     formats.install(flask)
     flask.register_blueprint(signing_in.blueprint(app))
+    app.openid  # noqa: B018 - Made when first asked for, and complains then of half of a configuration.
     pages = _add_pages(flask, app)
     _teach_frame(flask, app, pages)
     flask.wsgi_app = Observed(flask.wsgi_app)  # type: ignore[method-assign]

@@ -54,6 +54,7 @@ from app.services.limit_watch import LimitWatch
 from app.services.limits import LimitsService
 from app.services.messages import MessageService
 from app.services.name_counts import NameCounts
+from app.services.openid import OpenId, openid_provider
 from app.services.prices import PriceService
 from app.services.recipients import RecipientService
 from app.services.reputation import ReputationService
@@ -206,6 +207,11 @@ class App:
     @cached_property
     def second_factor(self) -> SecondFactor:
         return SecondFactor(self.engine, self.console_key)
+
+    @cached_property
+    def openid(self) -> OpenId | None:
+        provider = openid_provider(self.settings)
+        return None if provider is None else OpenId(provider)
 
     @cached_property
     def sign_in(self) -> SignIn:

@@ -97,6 +97,16 @@ class Settings(BaseSettings):
         8, gt=0, le=720, description="An unused session of the console ends then"
     )
     session_hours: float = Field(24, gt=0, le=720, description="Any session of the console ends then")
+    oidc_issuer: str | None = Field(
+        None, description="Whom the console lets sign people in, as in https://login.example.com"
+    )
+    oidc_client_id: str | None = Field(None, description="What we are called there")
+    oidc_client_secret: SecretStr | None = Field(None, description="Our secret there")
+    oidc_role_claim: str = Field("groups", description="Claim that tells a person's role")
+    oidc_roles: Names = Field((), description="Values of that claim and our roles, as team-ops=operator")
+    oidc_default_role: Literal["viewer", "operator", "editor", "admin"] | None = Field(
+        None, description="Role of who has none by the claim; else they stay outside"
+    )
 
     # Gateways
     email_default_gateway: str = Field("postal", description="First choice for email")
