@@ -3,12 +3,14 @@
 import random
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.routing import EVERYTHING, POOLS, Needs, Route, chain, fits, needed
+from app.domain.routing import EVERYTHING, POOLS, Needs, Route, chain, fits, lot, needed
 from app.domain.vocabulary import Channel, MessageType
 
 EMAIL, SMS, WHATSAPP = Channel.EMAIL, Channel.SMS, Channel.WHATSAPP
@@ -103,6 +105,67 @@ def test_inside_a_tier_weights_are_shares():
     routes = [route("heavy", weight=3), route("light", weight=1)]
     first = Counter(names(routes, pick=dice.random)[0] for _ in range(4000))
     assert 0.72 < first["heavy"] / 4000 < 0.78
+
+
+def test_a_message_has_the_same_lot_at_each_try_and_another_for_each_thing():
+    uuid = UUID(int=7)
+    assert lot(uuid)("postal") == lot(uuid)("postal")
+    assert lot(uuid)("postal") != lot(uuid)("ses")
+    assert lot(uuid)("postal") != lot(UUID(int=8))("postal")
+
+
+def test_inside_a_tier_messages_lots_are_as_the_weights_say():
+    found = chain([route("heavy", weight=3), route("light", weight=1)], Needs(channel=EMAIL))
+    first = Counter(found.order(lot(UUID(int=number)))[0] for number in range(4000))
+    assert 0.72 < first["heavy"] / 4000 < 0.78
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_slow_gateway_is_first_for_its_share_and_last_for_the_others(share):
+    routes = [route("slow", share=share), route("second", tier=2), route("third", tier=3)]
+    found = chain(routes, Needs(channel=EMAIL))
+    orders = Counter(found.order(lot(UUID(int=number))) for number in range(4000))
+    assert set(orders) == {("slow", "second", "third"), ("second", "third", "slow")}
+    assert abs(orders["slow", "second", "third"] / 4000 - share) < 0.03
+
+
+def test_what_is_spared_a_slow_gateway_at_a_tenth_is_spared_it_at_less():
+    def takes(share, number):
+        found = chain([route("slow", share=share), route("other", tier=2)], Needs(channel=EMAIL))
+        return found.order(lot(UUID(int=number)))[0] == "slow"
+
+    assert all(takes(0.5, number) for number in range(500) if takes(0.1, number))
+
+
+def test_how_slow_a_gateway_is_does_not_matter_when_a_message_is_accepted():
+    found = chain([route("slow", share=0.1), route("other", tier=2)], Needs(channel=EMAIL))
+    assert found.as_accepted(lambda _: 0.99) == ("slow", "other")
+
+
+def test_a_drained_gateway_takes_only_what_names_it():
+    drained = route("postal", drained=True)
+    assert not fits(drained, Needs(channel=EMAIL))
+    assert fits(drained, Needs(channel=EMAIL), named=True)
+
+
+EARLY, LATE = datetime(2027, 1, 15, tzinfo=UTC), datetime(2027, 1, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("routes", "kept"),
+    [
+        ([route("ses"), route("postal", tier=2)], True),
+        ([route("ses"), route("postal", tier=2, ordered_at=EARLY)], True),
+        ([route("ses"), route("postal", tier=2, ordered_at=LATE + timedelta(days=1))], False),
+        ([route("ses"), route("postal", tier=2, share=0.4)], False),
+        ([route("ses"), route("postal", tier=2, share=0.6)], True),
+        ([route("ses"), route("postal")], False),
+        ([route("ses")], False),
+    ],
+)
+def test_a_message_keeps_its_gateway_unless_something_is_against_it(routes, kept):
+    found = chain(routes, Needs(channel=EMAIL))
+    assert found.keeps("postal", LATE, lambda _: 0.5) is kept
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.db.redis import short_client
+from app.domain.vitals import Vitals
 from app.domain.vocabulary import BreakerState, Channel
 from app.limits.breaker import Breakers
 
@@ -203,6 +204,40 @@ def test_a_trip_opens_it_at_once_with_its_reason(breakers):
     breakers.trip(*EMAIL, "The API key was refused")
     standing = breakers.states([EMAIL])[EMAIL]
     assert (standing.state, standing.reason) == (BreakerState.OPEN, "The API key was refused")
+
+
+def test_each_change_to_open_says_until_when(breakers, clock):
+    assert fail(breakers).retry_at == clock.now + timedelta(seconds=30)
+    clock.pass_(seconds=30)
+    assert breakers.admit(*EMAIL, 1).change.retry_at is None
+    failed = breakers.record(*EMAIL, good=0, faults=1, probes=1)
+    assert failed.retry_at == clock.now + timedelta(seconds=60)
+    tripped = breakers.trip(*SMS, "refused", wait=timedelta(hours=1))
+    assert tripped.retry_at == clock.now + timedelta(hours=1)
+    assert breakers.reset(*SMS).retry_at is None
+
+
+def test_what_is_counted_for_people_is_kept_in_steps_of_ten_seconds(breakers, clock):
+    for accepted in (3, 4):
+        vitals = Vitals(accepted=accepted, failed=1)
+        vitals.time(timedelta(milliseconds=90))
+        breakers.record(*EMAIL, good=accepted, faults=0, vitals=vitals)
+    clock.pass_(seconds=10)
+    breakers.record(*EMAIL, good=1, faults=0, vitals=Vitals(accepted=1))
+    first, second = breakers.vitals([EMAIL])[EMAIL]
+    assert second.at - first.at == timedelta(seconds=10)
+    counts = (first.vitals.accepted, first.vitals.failed, first.vitals.requests, first.vitals.latency_ms)
+    assert counts == (7, 2, 2, 180)
+    assert sum(first.vitals.latencies) == 2
+    assert second.vitals.accepted == 1
+
+
+def test_what_is_counted_for_people_is_forgotten_after_twenty_minutes(breakers, clock):
+    breakers.record(*EMAIL, good=1, faults=0, vitals=Vitals(accepted=1))
+    clock.pass_(minutes=20)
+    breakers.record(*EMAIL, good=1, faults=0, vitals=Vitals(accepted=2))
+    (step,) = breakers.vitals([EMAIL])[EMAIL]
+    assert step.vitals.accepted == 2
 
 
 def test_a_trip_can_name_its_own_wait(breakers, clock):
