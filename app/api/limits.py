@@ -7,6 +7,7 @@ from app.api.answers import answer, empty
 from app.api.calls import Call
 from app.api.models.limits import (
     Because,
+    EventsOf,
     Figures,
     LimitList,
     LimitsOf,
@@ -18,7 +19,9 @@ from app.api.models.limits import (
 )
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
+from app.services.limit_events import LimitEvent
 from app.services.limit_rows import LimitType, LimitView
+from app.services.views import Page
 
 resource = Resource("rate-limits", "How fast who may be sent to, and how much of it is used.")
 
@@ -103,6 +106,21 @@ def paces(app: App, call: Call) -> Response:  # noqa: ARG001 - A view's signatur
     A gateway that says "too fast" is sent to at half the pace, which creeps up again by itself.
     """
     return answer(200, {"items": app.limits.paces()})
+
+
+@resource.operation(
+    "GET",
+    f"{_ALL}/events",
+    scope=_READ,
+    query=EventsOf,
+    replies={200: Reply("One page, newest first", Page[LimitEvent])},
+)
+def happened(app: App, call: Call, query: EventsOf) -> Response:  # noqa: ARG001 - A view's signature.
+    """List when limits were used up and paces lowered.
+
+    A window that is used up is told once in its length, and one limit's once a minute at most.
+    """
+    return answer(200, app.limits.events(cursor=query.cursor, limit=query.limit))
 
 
 @resource.operation(

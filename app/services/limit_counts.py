@@ -16,6 +16,7 @@ from app.domain.routing import POOLS
 from app.domain.vocabulary import MessageType
 from app.limits.tokens import Limit, Window
 from app.queue import PACKAGE
+from app.services.limit_events import forget_events
 from app.services.limit_table import IspBook, LimitTable
 from app.services.recipient_words import recipient_word
 from app.services.sending.tools import Tools
@@ -51,6 +52,7 @@ def save(tools: Tools) -> int:
     with unavailable_when_down(), tools.engine.begin() as conn:
         run(conn, PACKAGE, "save_counts", _sums(limits, held))
         run(conn, PACKAGE, "save_windows", {"as_of": as_of, **_windows(held)})
+        forget_events(conn)
     if tools.paces is not None:
         tools.paces.tidy()
     return len(limits)

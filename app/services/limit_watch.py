@@ -11,6 +11,7 @@ from app.db.tables import rate_limits
 from app.errors import Unavailable
 from app.limits.windows import Full, Window
 from app.services import metrics
+from app.services.limit_events import LimitEventKind, write_event
 
 log = structlog.get_logger(__name__)
 
@@ -58,3 +59,4 @@ class LimitWatch:
         )
         with unavailable_when_down(), self._engine.begin() as conn:
             conn.execute(statement)
+            write_event(conn, LimitEventKind.EXCEEDED, kind, key, detail=window)

@@ -17,6 +17,7 @@ from app.limits.tokens import Limit, Tokens, Usage, Window
 from app.services.audit import Who, record
 from app.services.catalog import Catalog
 from app.services.limit_counts import sent_lately
+from app.services.limit_events import LimitEvent, events
 from app.services.limit_rows import (
     LimitDraft,
     LimitType,
@@ -30,6 +31,7 @@ from app.services.limit_rows import (
     window_uses,
 )
 from app.services.limit_table import limit_of
+from app.services.views import Page
 
 __all__ = ["LimitDraft", "LimitType", "LimitView", "LimitsService", "PaceView"]
 
@@ -92,6 +94,10 @@ class LimitsService:
         """List gateways that are sent to more slowly than usual; raises Unavailable without Redis."""
         found = self._paces.all() if self._paces else {}
         return tuple(_pace_view(pace) for _, pace in sorted(found.items()))
+
+    def events(self, *, cursor: str | None = None, limit: int = 50) -> Page[LimitEvent]:
+        """List when limits were used up and paces lowered, newest first; raises Invalid."""
+        return events(self._engine, cursor=cursor, limit=limit)
 
     # Changing
 

@@ -8,11 +8,14 @@ from datetime import timedelta
 
 import structlog
 
+from app.db.engine import unavailable_when_down
 from app.domain.addresses import domain_of
+from app.domain.isps import ISPS
 from app.domain.vocabulary import Channel
 from app.errors import Unavailable
-from app.limits.paces import EVERYWHERE
+from app.limits.paces import EVERYWHERE, Pace
 from app.services import metrics
+from app.services.limit_events import LimitEventKind, write_event
 from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
@@ -49,15 +52,27 @@ def slow_down(tools: Tools, gateway: str, parts: Iterable[str], whole: Counter[s
         with suppress(Unavailable):
             pace = tools.paces.lower(gateway, part, share=min(share, 1.0), why=why)
             if pace:
-                metrics.count_lowered_pace(gateway)
-                log.warning(
-                    "pace lowered",
-                    gateway=gateway,
-                    part=part,
-                    per_second=round(pace.per_second, 2),
-                    usual=round(pace.usual, 2),
-                    why=pace.why,
-                )
+                _tell(tools, pace)
+
+
+def _tell(tools: Tools, pace: Pace) -> None:
+    """Count it, say it in one line, and write it down; raises Unavailable where that cannot be done."""
+    metrics.count_lowered_pace(pace.gateway)
+    log.warning(
+        "pace lowered",
+        gateway=pace.gateway,
+        part=pace.part,
+        per_second=round(pace.per_second, 2),
+        usual=round(pace.usual, 2),
+        why=pace.why,
+    )
+    place = ("gateway", pace.gateway) if pace.part == EVERYWHERE else (_kind(pace.part), pace.part)
+    with unavailable_when_down(), tools.engine.begin() as conn:
+        write_event(conn, LimitEventKind.PACE_LOWERED, *place, gateway=pace.gateway, detail=pace.why)
+
+
+def _kind(part: str) -> str:
+    return "isp" if part in ISPS else "domain"
 
 
 def is_quota(wait: timedelta | None) -> bool:

@@ -190,3 +190,11 @@ def test_who_changed_a_limit_and_why_is_in_the_audit_log(api, app):
         "they complained",
     )
     assert (line.before["max_per_hour"], line.after["max_per_hour"]) == (10_000, 500)
+
+
+def test_what_happened_to_limits_is_listed(api, app):
+    put(api, "gateway/postal", max_per_minute=10)
+    app.catalog.forget()
+    use(app, "gateway:postal", 50, per_minute=10)
+    (event,) = api.get("/v1/rate-limits/events").json["items"]
+    assert (event["kind"], event["limit_type"], event["limit_key"]) == ("exceeded", "gateway", "postal")

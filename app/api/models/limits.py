@@ -6,6 +6,7 @@ from pydantic import Field
 
 from app.api.models.answers import Answer
 from app.api.models.base import Body, Query, Reason, Time, Word
+from app.api.models.rules import Cursor, Limit
 from app.services.limit_rows import HIGHEST, LONGEST_NOTES, LimitDraft, LimitType, LimitView
 from app.services.limit_table import Warmup
 from app.services.limits import PaceView
@@ -73,6 +74,11 @@ class NewFigures(Body):
 
 class LimitsOf(Query):
     limit_type: LimitType | None = None
+
+
+class EventsOf(Query):
+    cursor: Cursor | None = None
+    limit: Limit = 50
 
 
 class Because(Query):

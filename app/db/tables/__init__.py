@@ -20,7 +20,7 @@ from app.db.tables.health import (
     reputations,
     sender_health,
 )
-from app.db.tables.limits import isp_domains, rate_windows
+from app.db.tables.limits import isp_domains, limit_events, rate_windows
 from app.db.tables.people import (
     api_clients,
     api_keys,
@@ -87,6 +87,7 @@ __all__ = [
     "job_runs",
     "lane_flows",
     "lane_holds",
+    "limit_events",
     "lookups",
     "message_batches",
     "message_queue",

@@ -149,6 +149,8 @@ def test_a_limit_that_is_used_up_is_told_once_and_not_for_each_message(world):
         work(world, "P3")
     assert told(world) == (1, "hour")
     assert full_limits("domain", "slow.example", "hour") - before == 1
+    (event,) = world.app.limits.events().items
+    assert (event.kind, event.limit_key, event.detail) == ("exceeded", "slow.example", "hour")
 
 
 def full_limits(*labels):
@@ -290,6 +292,8 @@ def test_a_gateway_that_says_too_fast_is_sent_to_more_slowly(world):
     too_fast(world)
     pace = world.tools.paces.all()["ses", "*"]
     assert (pace.factor < 0.6, pace.times) == (True, 1)
+    (event,) = world.app.limits.events().items
+    assert (event.kind, event.gateway, event.detail) == ("pace_lowered", "ses", pace.why)
     world = with_the_gateway_mended(world)
     more = world.add("P3", 200, gateway="ses")
     work(world, "P3")
