@@ -72,6 +72,7 @@ class TemplateEditorPage(Page):
         form = template_forms.read(request.form)
         try:
             draft = self._draft(form, name)
+            self._require_newest(form, name)
             saved = self.app.templates.save(
                 people.who(),
                 slug,
@@ -82,7 +83,7 @@ class TemplateEditorPage(Page):
                 kind=name.kind,
             )
         except (Invalid, Conflict) as exc:
-            faults = exc.faults if isinstance(exc, Invalid) else (Fault("name", str(exc)),)
+            faults = exc.faults if isinstance(exc, Invalid) else (Fault("meanwhile", str(exc)),)
             return self._editor(name, form, faults=faults), 422
         flash(_told(saved, wanted=request.form.get("then") == "activate"), "success")
         return redirect(page_of(name, version=saved.version))
@@ -104,7 +105,7 @@ class TemplateEditorPage(Page):
         try:
             draft = self._draft(template_forms.read(request.form), name)
             preview = self.app.template_desk.preview_draft(
-                draft, {}, channel=name.channel, locale=name.locale, fill=True
+                draft, {}, channel=name.channel, locale=name.locale, fill=True, kind=name.kind
             )
         except Invalid as exc:
             return not_shown(exc.faults)
@@ -114,6 +115,18 @@ class TemplateEditorPage(Page):
     def allowed(self) -> bool:
         """Keep it out of the menu: one gets here from a template."""
         return False
+
+    def _require_newest(self, form: Form, name: Name) -> None:
+        """Raise Conflict once where somebody else saved a version since this one was opened."""
+        if not form["based_on"].isdigit():
+            return
+        view = self.app.templates.get(name.slug, name.channel, locale=name.locale, kind=name.kind)
+        if view.latest_version != int(form["based_on"]):
+            newest = self.app.templates.version(name, view.latest_version)
+            raise Conflict(
+                f"{newest.created_by} saved version {newest.version} since you opened this: look at it, "
+                "or save again to go on without it"
+            )
 
     def _draft(self, form: Form, name: Name) -> TemplateDraft:
         draft = template_forms.draft_of(form, name)
@@ -137,6 +150,7 @@ class TemplateEditorPage(Page):
     ) -> str:
         if report is None:
             report = template_checks.of_faults(faults) if faults else self._report(form, name)
+        latest = self._latest(name)
         return self.show(
             "template_editor/editor.html",
             name=name,
@@ -144,15 +158,16 @@ class TemplateEditorPage(Page):
             faults={fault.field: fault.message for fault in faults},
             report=report,
             based_on=based_on,
+            latest=latest,
             label=LABELS[name.kind],
             here=lambda view: page_of(name, view).replace("/admin/templates/", "/admin/template-editor/"),
-            back=self._back(name),
+            back="/admin/templates/" if latest is None else page_of(name),
             layouts=self._slugs(Kind.LAYOUT, name),
             partials=self._slugs(Kind.PARTIAL, name),
             message_types=[(kind.value, kind.value) for kind in MessageType],
             variable_types=template_forms.VARIABLE_TYPES,
             plain_parts=template_forms.PLAIN_PARTS[name.channel] if name.kind is Kind.TEMPLATE else {},
-            views=VIEWS[name.channel] if name.kind is Kind.TEMPLATE else {},
+            views=VIEWS[name.channel],
             editor_of=editor_of,
         )
 
@@ -161,9 +176,10 @@ class TemplateEditorPage(Page):
         names: dict[str, Any] = {each.slug: each.name for each in page.items if each.is_active}
         return list(names.items())
 
-    def _back(self, name: Name) -> str:
+    def _latest(self, name: Name) -> int | None:
+        """Give the number of its newest version; None where there is none yet."""
         known = self.app.templates.list(kind=name.kind, channel=name.channel, slug=name.slug, limit=200).items
-        return page_of(name) if any(each.locale == name.locale for each in known) else "/admin/templates/"
+        return next((each.latest_version for each in known if each.locale == name.locale), None)
 
 
 def _told(saved: VersionView, *, wanted: bool) -> str:

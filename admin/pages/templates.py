@@ -83,7 +83,7 @@ class TemplatesPage(ListPage):
             report=self.app.template_desk.check(name, version),
             locales=[(each, page_of(_name(each))) for each in locales.items],
             dependents=self._dependents(name),
-            views=VIEWS[name.channel] if name.kind is Kind.TEMPLATE else {},
+            views=VIEWS[name.channel],
             label=LABELS[name.kind],
             spelled=spelled,
             page_of=page_of,
@@ -96,7 +96,7 @@ class TemplatesPage(ListPage):
         name = name_of(kind, channel, slug, request.args.get("locale"))
         try:
             preview = self.app.template_desk.preview(
-                slug, name.channel, {}, locale=name.locale, version=version, fill=True
+                slug, name.channel, {}, locale=name.locale, version=version, fill=True, kind=name.kind
             )
         except Invalid as exc:
             return not_shown(exc.faults)

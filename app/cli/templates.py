@@ -9,12 +9,18 @@ import orjson
 from app.cli.operator import application, operator
 from app.cli.output import json_option, print_fields, print_json, print_table, spelled
 from app.cli.parameters import Content, OneOf, data_of, data_option
+from app.domain.templates.building import Markup
+from app.domain.templates.diffing import Op
+from app.domain.templates.findings import Finding
 from app.domain.variables import Variable
-from app.domain.vocabulary import Channel
-from app.services.templates import TemplateDraft, TemplateView, VersionView
+from app.domain.vocabulary import Channel, MessageType
+from app.errors import Conflict
+from app.services.templates import Name, TemplateDraft, TemplateView, VersionView
 
 _COLUMNS = ("slug", "channel", "locale", "name", "active version", "latest", "changed")
 _VERSIONS = ("version", "active", "by", "made", "subject")
+_FINDINGS = ("level", "where", "found", "advice")
+_SIGNS: dict[Op, str] = {"same": " ", "removed": "-", "added": "+"}
 _PARTS = ("subject", "text", "html")
 
 
@@ -86,6 +92,9 @@ def show(*, slug: str, channel: Channel, locale: str | None, as_json: bool) -> N
     metavar="JSON|@FILE",
     help="A list of {name, type, required, example, default}; else read out of the parts.",
 )
+@click.option("--mjml", is_flag=True, help="The HTML is written in MJML.")
+@click.option("--layout", help="Layout that it stands in.")
+@click.option("--for", "message_type", type=OneOf(MessageType), help="Kind of message it is meant for.")
 @click.option("--no-activate", is_flag=True, help="Keep the version that is active now.")
 @json_option
 def save(
@@ -99,6 +108,9 @@ def save(
     body_text: str | None,
     body_html: str | None,
     variables: str | None,
+    mjml: bool,
+    layout: str | None,
+    message_type: MessageType | None,
     no_activate: bool,
     as_json: bool,
 ) -> None:
@@ -112,6 +124,9 @@ def save(
         subject=subject,
         body_html=body_html,
         body_text=body_text,
+        markup=Markup.MJML if mjml else Markup.HTML,
+        layout=layout,
+        message_type=message_type,
         variables=None if variables is None else _variables(variables),
     )
     saved = application().templates.save(
@@ -164,6 +179,55 @@ def activate(*, slug: str, version: int, channel: Channel, locale: str | None, a
         click.echo(f"Version {view.active_version} of {slug} is active.")
 
 
+@templates.command()
+@_of_one
+@click.option("--version", type=int, help="Another version than the active one.")
+@json_option
+def check(*, slug: str, version: int | None, channel: Channel, locale: str | None, as_json: bool) -> None:
+    """Look a version over; fails where there is an error."""
+    report = application().template_desk.check(Name(slug, channel, locale), version)
+    if as_json:
+        print_json(report)
+    else:
+        print_table(_FINDINGS, map(_finding, report.findings), empty="nothing was found")
+    if not report.is_good:
+        raise Conflict("It cannot be activated as it is.")
+
+
+@templates.command()
+@_of_one
+@click.argument("old", type=int)
+@click.argument("new", type=int)
+@json_option
+def diff(*, slug: str, old: int, new: int, channel: Channel, locale: str | None, as_json: bool) -> None:
+    """Compare version OLD with version NEW, line by line."""
+    parts = application().templates.diff(Name(slug, channel, locale), old, new)
+    if as_json:
+        print_json(parts)
+        return
+    for part in parts:
+        if part.is_changed:
+            click.echo(f"{part.part}:")
+            for line in part.lines:
+                click.echo(f"{_SIGNS[line.op]} {line.text}")
+
+
+@templates.command()
+@_of_one
+@click.argument("version", type=int)
+@click.option("--why", help="Kept in the audit log.")
+@json_option
+def restore(
+    *, slug: str, version: int, why: str | None, channel: Channel, locale: str | None, as_json: bool
+) -> None:
+    """Save VERSION again as the newest; it is not active yet."""
+    made = application().templates.restore(operator(), Name(slug, channel, locale), version, why=why)
+    if as_json:
+        print_json(made)
+    else:
+        click.echo(f"Version {version} of {slug} was saved again as version {made.version}.")
+
+
 def _variables(text: str) -> tuple[Variable, ...]:
     try:
         return tuple(Variable(**variable) for variable in orjson.loads(text))
@@ -182,6 +246,12 @@ def _row(view: TemplateView) -> tuple[object, ...]:
 
 def _version(view: VersionView) -> tuple[object, ...]:
     return view.version, view.is_active, view.created_by, view.created_at, view.subject
+
+
+def _finding(each: Finding) -> tuple[object, ...]:
+    line = f", line {each.line}" if each.line else ""
+    fragment = f" of {each.fragment}" if each.fragment else ""
+    return each.level, f"{each.place}{line}{fragment}", each.message, each.advice
 
 
 def _variable(variable: Variable) -> str:

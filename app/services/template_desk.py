@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.domain.rendering import compile_parts
 from app.domain.templates.building import Kind, build
+from app.domain.templates.examples import alone
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services import template_checks, template_rows
 from app.services.template_checks import Report, Subject
-from app.services.template_drafts import checked_draft
+from app.services.template_drafts import checked_draft, with_clean_html
 from app.services.template_previews import TemplatePreview, render
-from app.services.template_shelf import ActiveShelf
+from app.services.template_shelf import ActiveShelf, PinnedShelf
 from app.services.template_views import Name, TemplateDraft
 
 
@@ -75,14 +76,21 @@ class TemplateDesk:
         locale: str | None = None,
         version: int | None = None,
         fill: bool = False,
+        kind: Kind = Kind.TEMPLATE,
     ) -> TemplatePreview:
-        """Render a saved version; examples stand in for what `data` leaves out. Raises Invalid."""
+        """Render a saved version; examples stand in for what `data` leaves out. Raises Invalid.
+
+        A layout shows a sentence in place of a template.
+        """
         with unavailable_when_down(), self._engine.connect() as conn:
-            head = template_rows.head_of(conn, Name(slug, channel, locale))
+            head = template_rows.head_of(conn, Name(slug, channel, locale, kind))
             wanted = version or head.active_version
             if wanted is None:
-                raise NotFound(f"template {slug!r} has no active version")
+                raise NotFound(f"{kind} {slug!r} has no active version")
             saved = template_rows.version_of(conn, head, wanted)
+            if kind is not Kind.TEMPLATE:
+                built = build(alone(saved.written, kind), PinnedShelf(conn, saved.taken_in))
+                return render(channel, built.compiled, built.variables, data, fill=fill)
         compiled = compile_parts(
             saved.subject,
             saved.compiled_html,
@@ -100,8 +108,10 @@ class TemplateDesk:
         channel: Channel = Channel.EMAIL,
         locale: str | None = None,
         fill: bool = False,
+        kind: Kind = Kind.TEMPLATE,
     ) -> TemplatePreview:
         """Render what is not saved, with its layout and partials as they are now; raises Invalid."""
+        written = alone(with_clean_html(draft).written, kind)
         with unavailable_when_down(), self._engine.connect() as conn:
-            built = build(draft.written, ActiveShelf(conn, channel, locale))
+            built = build(written, ActiveShelf(conn, channel, locale))
         return render(channel, built.compiled, built.variables, data, fill=fill)

@@ -81,6 +81,24 @@ def test_a_mails_own_rules_for_the_dark_hold_only_in_the_dark(as_role, filled):
     assert "@media (min-width: 0)" in viewer.get(f"{path}dark").get_data(as_text=True)
 
 
+def test_a_layout_is_shown_with_a_sentence_in_it(as_role, filled):
+    shown = as_role("viewer").get("/admin/templates/shown/layout/email/house/1").get_data(as_text=True)
+    assert "Here stands what a template says." in shown
+    assert 'href="https://example.com/u/1"' in shown
+
+
+def test_what_somebody_saved_meanwhile_is_told_once(as_role, filled):
+    editor = as_role("editor")
+    body = '<p>{{ name }} <a href="{{ unsubscribe_url }}">Unsubscribe</a></p>'
+    late = FIELDS | {"body_html": body, "based_on": "1", "then": "keep"}
+    told = editor.post(f"{EDITOR}/save/template/email/spring", late)
+    assert "console/anna@example.com saved version 2" in told.get_data(as_text=True)
+    assert filled.templates.get("spring", Channel.EMAIL).latest_version == 2
+    assert 'name="based_on" value="2"' in told.get_data(as_text=True)
+    editor.post(f"{EDITOR}/save/template/email/spring", late | {"based_on": "2"})
+    assert filled.templates.get("spring", Channel.EMAIL).latest_version == 3
+
+
 def test_an_old_version_is_restored_by_a_new_one(as_role, filled):
     as_role("editor").post("/admin/templates/do/restore", confirmed("spring", 1))
     assert filled.templates.get("spring", Channel.EMAIL).latest_version == 3

@@ -50,6 +50,20 @@ def test_templates_are_listed(saved, tocsin):
     assert "hello" in tocsin("templates", "list").out
 
 
+def test_versions_are_compared_and_an_old_one_saved_again(saved, tocsin):
+    saved("one\ntwo")
+    saved("one\nthree")
+    assert tocsin("templates", "diff", "hello", "1", "2").out == "body_text:\n  one\n- two\n+ three\n"
+    assert tocsin("templates", "restore", "hello", "1", "--json").json["version"] == 3
+
+
+def test_a_template_with_an_error_fails_its_check(saved, tocsin):
+    saved("Hello", "--html", '<a href="/shop">Shop</a>', "--no-activate")
+    said = tocsin("templates", "check", "hello")
+    assert said.code != 0
+    assert "body_html, line 1" in said.out
+
+
 def test_a_template_that_does_not_compile_is_refused(app, tocsin):
     said = tocsin("templates", "save", "hello", "--subject", "Hi", "--text", "{% if %}")
     assert said.code == 5
