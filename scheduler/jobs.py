@@ -137,7 +137,7 @@ def _keeping_jobs(settings: Settings) -> list[Job]:
     drop = partial(
         drop_old_events,
         kept=timedelta(days=settings.event_retention_days),
-        owner_url=settings.migration_database_url or settings.database_url or "",
+        owner_url=settings.migration_database_url,
     )
     forget = partial(forget_sequences, retention=timedelta(days=settings.retention_days))
     return [

@@ -38,14 +38,15 @@ def ensure_partitions(tools: Tools) -> int:
         return conn.scalar(sa.select(sa.func.ensure_event_partitions(MONTHS_AHEAD))) or 0
 
 
-def drop_old_events(tools: Tools, kept: timedelta, owner_url: str) -> str:
+def drop_old_events(tools: Tools, kept: timedelta, owner_url: str | None) -> str:
     """Take months that ended longer ago out of the log and drop them; tells which. Raises Unavailable.
 
     Nobody waits for it: a month is detached concurrently, which waits for those who are reading the log
     and lets others in meanwhile. What was broken off is finished the next time. Only the owner of the
-    tables may do it, so it takes the address by which migrations are made.
+    tables may do it, so it takes the address by which migrations are made; else it tries our own.
     """
-    engine = make_engine(owner_url, pool=1, name="event partitions")
+    url = owner_url or tools.engine.url.render_as_string(hide_password=False)
+    engine = make_engine(url, pool=1, name="event partitions")
     try:
         with (
             unavailable_when_down(),
