@@ -8,6 +8,7 @@ from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
 from admin.pages.diagnostics import DiagnosticsPage
+from admin.pages.emergency import EmergencyPage
 from admin.pages.gateways import GatewaysPage
 from admin.pages.home import HomePage
 from admin.pages.messages import MessagesPage
@@ -25,7 +26,7 @@ class Group:
 
 
 GROUPS = (
-    Group("", (HomePage,)),
+    Group("", (HomePage, EmergencyPage)),
     Group("Traffic", (MessagesPage, TemplatesPage)),
     Group("Recipients", ()),
     Group("Delivery", (GatewaysPage, DiagnosticsPage)),

@@ -1,0 +1,228 @@
+"""What an operator does in an emergency; each says first what it stops or changes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from admin.actions import Action, Preview, Question, Wish
+from app.bootstrap import App
+from app.domain.stops import StopScope
+from app.domain.vocabulary import Channel
+from app.errors import Invalid, NotFound
+from app.services.controls.service import EmergencyService, StopDraft
+from app.services.controls.views import ClearingView, StopView, WorkState
+
+EVERYTHING = StopScope.ALL.value
+_LIMITS = "limits"
+_P0 = (("no", "go on"), ("yes", "are stopped too"))
+_UNTIL = (
+    ("0", "until somebody resumes"),
+    ("15", "for 15 minutes"),
+    ("60", "for an hour"),
+    ("240", "for 4 hours"),
+    ("1440", "for a day"),
+)
+_OVER = (
+    ("0", "at once"),
+    ("5", "by tenths, over 5 minutes"),
+    ("15", "by tenths, over 15 minutes"),
+    ("60", "by tenths, over an hour"),
+)
+
+
+class EmergencyActions:
+    """The actions by name. What is selected: a thing ("channel:sms", "all"), or the number of a use."""
+
+    def __init__(self, app: App, now: Callable[[], datetime]) -> None:
+        self._app = app
+        self._service: EmergencyService = app.emergency
+        self._now = now
+        self.by_name: Mapping[str, Action] = {
+            each.name: each
+            for each in (
+                Action(
+                    name="stop",
+                    label="Stop",
+                    preview=self._preview_stop,
+                    apply=self._stop,
+                    questions=_ask_stop,
+                    danger=True,
+                ),
+                Action(
+                    name="resume",
+                    label="Resume",
+                    preview=self._preview_resume,
+                    apply=self._resume,
+                    questions=lambda _wish: (
+                        Question(name="over", label="It grows", choices=_OVER, value="0"),
+                    ),
+                ),
+                Action(
+                    name="clear",
+                    label="Cancel these messages",
+                    preview=self._preview_clear,
+                    apply=self._clear,
+                    danger=True,
+                ),
+                Action(name="undo", label="Undo", preview=self._preview_undo, apply=self._undo),
+                Action(name="switch", label="Make first", preview=self._preview_switch, apply=self._switch),
+                Action(
+                    name="reset_limits",
+                    label="Forget all counts",
+                    preview=_preview_reset,
+                    apply=self._reset,
+                    danger=True,
+                ),
+            )
+        }
+
+    def _preview_stop(self, wish: Wish) -> Preview:
+        scope, key = _thing(wish)
+        depths = self._app.stats.queue()
+        waiting = sum(lane.due for lane in depths)
+        whole = scope is StopScope.ALL
+        return Preview(
+            question="Stop everything?" if whole else f"Stop {scope.value} {key}?",
+            facts=(
+                ("Due now, in all lanes", f"{waiting:,}"),
+                ("Works", "on all workers within a second"),
+                ("What is accepted", "waits; nothing is lost"),
+            ),
+        )
+
+    def _stop(self, wish: Wish) -> str:
+        scope, key = _thing(wish)
+        minutes = _minutes(wish, "minutes")
+        draft = StopDraft(
+            scope=scope,
+            key=key,
+            including_p0=wish.said.get("including_p0") == "yes",
+            until=self._now() + minutes if minutes else None,
+        )
+        stop = self._service.stop(wish.who, draft, why=wish.why)
+        what = "Everything is" if scope is StopScope.ALL else f"{scope.value} {stop.key} is"
+        return f"{what} stopped. " + ("Emergencies too." if stop.including_p0 else "Emergencies go on.")
+
+    def _preview_resume(self, wish: Wish) -> Preview:
+        stops = self._stops(wish)
+        return Preview(
+            question="Resume?" if len(stops) > 1 else f"Resume {named(stops[0])}?",
+            facts=[(named(stop), f"{waiting(stop)} wait because of it") for stop in stops],
+        )
+
+    def _resume(self, wish: Wish) -> str:
+        over = _minutes(wish, "over") or None
+        lifted = self._service.resume(
+            wish.who, ids=[stop.id for stop in self._stops(wish)], over=over, why=wish.why
+        )
+        return f"Resumed: {', '.join(map(named, lifted))}."
+
+    def _preview_clear(self, wish: Wish) -> Preview:
+        view = self._clearing(wish)
+        facts = [
+            (f"{each.get('priority', '')} {each.get('channel', '')}", f"{each.get('count', 0):,}")
+            for each in view.counted
+        ]
+        return Preview(
+            question=f"Cancel {view.count:,} messages?",
+            facts=facts,
+            warning="They can be made pending again, by Undo below.",
+            possible=view.state is WorkState.PREVIEWED and view.count > 0,
+        )
+
+    def _clear(self, wish: Wish) -> str:
+        view = self._service.clear(wish.who, self._clearing(wish).id, why=wish.why)
+        return f"{view.cancelled:,} messages are cancelled{_so_far(view)}."
+
+    def _preview_undo(self, wish: Wish) -> Preview:
+        view = self._clearing(wish)
+        return Preview(
+            question=f"Make {view.cancelled:,} messages pending again?",
+            warning="They are sent, unless they are stopped or no longer of use.",
+        )
+
+    def _undo(self, wish: Wish) -> str:
+        view = self._service.undo_clearing(wish.who, self._clearing(wish).id, why=wish.why)
+        return f"{view.restored:,} messages are pending again{_so_far(view)}."
+
+    def _preview_switch(self, wish: Wish) -> Preview:
+        channel, gateway = _place(wish)
+        order = ", ".join(
+            view.gateway for view in self._app.gateway_control.list(channel=channel) if view.credentials
+        )
+        return Preview(question=f"Let {gateway} take all of {channel}?", facts=(("The order so far", order),))
+
+    def _switch(self, wish: Wish) -> str:
+        channel, gateway = _place(wish)
+        self._service.switch_provider(wish.who, channel, gateway, why=wish.why)
+        return f"{gateway} comes first for {channel} now."
+
+    def _reset(self, wish: Wish) -> str:
+        return f"{self._service.reset_rate_limits(wish.who, why=wish.why):,} windows are forgotten."
+
+    def _stops(self, wish: Wish) -> Sequence[StopView]:
+        found = [stop for stop in self._service.state().stops if str(stop.id) in wish.selected]
+        if not found:
+            raise NotFound("That stop has ended already.")
+        return found
+
+    def _clearing(self, wish: Wish) -> ClearingView:
+        if not wish.selected[0].isdecimal():
+            raise NotFound("There is no such clearing.")
+        return self._service.clearing(int(wish.selected[0]), within=0)
+
+
+def named(stop: StopView) -> str:
+    """Say what a stop is about."""
+    return "everything" if stop.scope is StopScope.ALL else f"{stop.scope.value} {stop.key}"
+
+
+def waiting(stop: StopView) -> str:
+    """Say how many wait because of a stop."""
+    if stop.waiting is None:
+        return "some"
+    return f"{stop.waiting:,}{'+' if stop.at_least else ''}"
+
+
+def _ask_stop(wish: Wish) -> Sequence[Question]:
+    del wish
+    return (
+        Question(name="minutes", label="How long", choices=_UNTIL, value="0"),
+        Question(name="including_p0", label="Emergencies (P0)", choices=_P0, value="no"),
+    )
+
+
+def _preview_reset(_wish: Wish) -> Preview:
+    return Preview(
+        question="Forget what all limits have counted?",
+        warning="Every window begins anew: for a while twice as much as its limit may go out.",
+    )
+
+
+def _thing(wish: Wish) -> tuple[StopScope, str | None]:
+    """Read what is to be stopped: "all", "scope:key", or what the form says beside it."""
+    scope, _, key = wish.selected[0].partition(":")
+    if scope == "form":
+        scope, key = wish.said.get("scope", ""), wish.said.get("key", "").strip()
+    if scope not in set(StopScope):
+        raise Invalid.of("scope", "Say what is to be stopped.")
+    found = StopScope(scope)
+    if found is not StopScope.ALL and not key:
+        raise Invalid.of("key", f"Say which {found.value}.")
+    return found, None if found is StopScope.ALL else key
+
+
+def _place(wish: Wish) -> tuple[Channel, str]:
+    place = wish.said.get("place", "") or wish.selected[0]
+    channel, _, gateway = place.partition("/")
+    if channel not in set(Channel):
+        raise NotFound("There is no such gateway.")
+    return Channel(channel), gateway
+
+
+def _minutes(wish: Wish, name: str) -> timedelta:
+    text = wish.said.get(name, "0")
+    return timedelta(minutes=int(text)) if text.isdecimal() else timedelta(0)
+
+
+def _so_far(view: ClearingView) -> str:
+    return "" if view.state in (WorkState.DONE, WorkState.UNDONE) else " so far; the rest follows by itself"

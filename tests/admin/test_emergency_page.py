@@ -1,0 +1,163 @@
+"""The page Emergency: one button stops, another resumes; each asks why, and says what it did."""
+
+import re
+from collections import defaultdict
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from app.db.tables import api_clients, audit_log, controls, lane_flows, message_queue
+from app.domain.vocabulary import Channel
+
+M = message_queue.c
+# What the questions of an action begin with.
+ANSWERED = defaultdict(dict, stop={"minutes": "0", "including_p0": "no"}, resume={"over": "0"})
+
+
+@pytest.fixture
+def settings(settings):
+    return settings.model_copy(update={"sendgrid_api_key": settings.postal_api_key})
+
+
+def do(browser, action, selected, **fields):
+    return browser.post(
+        f"/admin/emergency/do/{action}",
+        {"selected": selected, "confirmed": "1", "why": "the wrong list", **ANSWERED[action], **fields},
+    )
+
+
+def stops(app):
+    return app.emergency.state().stops
+
+
+def put(app, count, **values):
+    with app.engine.begin() as conn:
+        known = conn.execute(sa.select(api_clients.c.id).where(api_clients.c.name == "shop")).scalar()
+        client = (
+            known
+            or conn.execute(
+                sa.insert(api_clients).values(name="shop").returning(api_clients.c.id)
+            ).scalar_one()
+        )
+        row = {
+            "priority": "P3", "message_type": "campaign", "client_id": client, "channel": "email",
+            "recipient_address": "reader@example.com", "gateway": "postal", "max_attempts": 3,
+            "scheduled_for": sa.func.now(), "expires_at": sa.func.now() + sa.text("interval '1 hour'"),
+            **values,
+        }  # fmt: skip
+        flow = {name: row[name] for name in ("priority", "channel", "client_id")}
+        conn.execute(insert(lane_flows).values(flow).on_conflict_do_nothing())
+        for _ in range(count):
+            conn.execute(sa.insert(message_queue).values(row))
+
+
+def counts(app):
+    with app.engine.connect() as conn:
+        return dict(conn.execute(sa.select(M.status, sa.func.count()).group_by(M.status)).all())
+
+
+def test_one_button_stops_everything_but_emergencies(as_role, app):
+    do(as_role("operator"), "stop", "all")
+    (stop,) = stops(app)
+    assert (stop.scope, stop.including_p0, stop.until) == ("all", False, None)
+    assert (stop.who, stop.why) == ("console/operator@example.com", "the wrong list")
+
+
+def test_emergencies_are_stopped_where_that_is_chosen_and_a_time_ends_it(as_role, app):
+    do(as_role("operator"), "stop", "all", including_p0="yes", minutes="60")
+    (stop,) = stops(app)
+    assert stop.including_p0
+    assert 59 < (stop.until - stop.since).total_seconds() / 60 < 61
+
+
+@pytest.mark.parametrize(
+    ("selected", "fields"), [("channel:sms", {}), ("form", {"scope": "channel", "key": "sms"})]
+)
+def test_one_thing_is_stopped(as_role, app, selected, fields):
+    do(as_role("operator"), "stop", selected, **fields)
+    (stop,) = stops(app)
+    assert (stop.scope, stop.key) == ("channel", "sms")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"scope": "channel", "key": "pigeon"}, "must be one of"),
+        ({"scope": "client", "key": "nobody"}, "there is no client"),
+        ({"scope": "client", "key": ""}, "Say which client"),
+        ({"scope": "world", "key": "x"}, "Say what is to be stopped"),
+    ],
+)
+def test_what_cannot_be_stopped_is_told_and_nothing_is(as_role, app, fields, words):
+    answer = do(as_role("operator"), "stop", "form", **fields)
+    assert answer.status_code == 422
+    assert words in answer.get_data(as_text=True)
+    assert stops(app) == ()
+
+
+def test_the_page_says_what_is_stopped_by_whom_why_and_what_waits(as_role, app):
+    put(app, 3)
+    do(as_role("operator"), "stop", "channel:email")
+    page = as_role("viewer").get("/admin/emergency/").get_data(as_text=True)
+    assert "channel email" in page
+    assert "the wrong list" in page
+    assert "console/operator@example.com" in page
+    assert "<strong>3</strong> messages wait" in page
+
+
+def test_sending_is_resumed_at_once_or_by_and_by(as_role, app):
+    browser = as_role("operator")
+    do(browser, "stop", "all")
+    do(browser, "resume", stops(app)[0].id)
+    assert stops(app) == ()
+    do(browser, "stop", "channel:email")
+    do(browser, "resume", stops(app)[0].id, over="15")
+    (stop,) = stops(app)
+    assert (stop.state, stop.share) == ("resuming", 0.1)
+
+
+def test_the_queue_is_cleared_after_a_count_and_put_back(as_role, app):
+    put(app, 5)
+    put(app, 2, priority="P1", message_type="alert")
+    browser = as_role("operator")
+    browser.get("/admin/emergency/")
+    page = browser.post("/admin/emergency/clear", {"priority": "P3", "why": "twice in the list"})
+    assert "Cancel 5 messages?" in page.get_data(as_text=True)
+    assert counts(app) == {"pending": 7}
+    clearing = re.search(r'name="selected" value="(\d+)"', page.get_data(as_text=True))[1]
+    do(browser, "clear", clearing)
+    assert counts(app) == {"pending": 2, "cancelled": 5}
+    do(browser, "undo", clearing)
+    assert counts(app) == {"pending": 7}
+
+
+def test_clearing_asks_why_before_it_counts(as_role, app):
+    browser = as_role("operator")
+    browser.get("/admin/emergency/")
+    answer = browser.post("/admin/emergency/clear", {"priority": "P3", "why": ""})
+    assert answer.status_code == 422
+    with app.engine.connect() as conn:
+        assert conn.execute(sa.select(controls)).all() == []
+
+
+def test_another_gateway_is_made_the_first(as_role, app):
+    do(as_role("operator"), "switch", "form", place="email/sendgrid")
+    assert app.gateway_control.list(channel=Channel.EMAIL)[0].gateway == "sendgrid"
+
+
+def test_limits_are_reset(as_role, app):
+    do(as_role("operator"), "reset_limits", "limits")
+    with app.engine.connect() as conn:
+        actions = conn.execute(sa.select(audit_log.c.action)).scalars().all()
+    assert any("reset_rate_limits" in action for action in actions)
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+def test_only_those_who_run_the_service_use_it(as_role, app, role):
+    browser = as_role(role)
+    for action in ("stop", "resume", "clear", "undo", "switch", "reset_limits"):
+        assert do(browser, action, "all").status_code == 403
+    assert browser.post("/admin/emergency/clear", {"why": "x"}).status_code == 403
+    assert stops(app) == ()
+    assert "Stop everything" not in browser.get("/admin/emergency/").get_data(as_text=True)
