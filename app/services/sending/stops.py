@@ -25,9 +25,9 @@ from app.queue import PACKAGE
 log = structlog.get_logger(__name__)
 
 # Who starts requests by what was true longer ago could start one a second after a stop.
-HOLDS = 0.9  # seconds
+HOLDS = 0.7  # seconds
 # Asked this often, an answer that takes its time still comes before the last one is too old.
-LOOK = 0.4  # seconds
+LOOK = 0.3  # seconds
 
 _BELL = "stops"
 _COPY = "stops:copy"
@@ -62,8 +62,9 @@ _NOBODY_KNOWS = Known(
 class StopWatch:
     """The stops as this process knows them. Threads look at what one of them has found out.
 
-    In a process that `follow`s, nobody else ever waits for an answer; elsewhere whoever looks asks, where the
-    last answer is older than LOOK. `client` should give up soon.
+    In a process that `follow`s, emergencies never wait for an answer, and others only where whoever follows
+    has got none in time; elsewhere whoever looks asks, where the last answer is older than LOOK. `client`
+    should give up soon.
     """
 
     def __init__(self, engine: sa.Engine, client: redis.Redis) -> None:
@@ -132,7 +133,7 @@ class StopWatch:
     def _looked_at(self, priority: Priority) -> Known:
         known = self._known
         age = time.monotonic() - known.asked_at
-        if age <= LOOK or self._followed:
+        if age <= LOOK or (self._followed and (age <= HOLDS or priority is Priority.P0)):
             return known
         if self._asking.locked() and priority is Priority.P0 and known is not _NOBODY_KNOWS:
             return known
