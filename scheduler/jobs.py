@@ -48,6 +48,9 @@ ORIGIN = datetime(2020, 1, 1, tzinfo=UTC)
 # Runs of jobs that are more frequent than this are nobody's history.
 SELDOM = timedelta(minutes=30)
 
+# Of those by which the system looks at itself, too.
+WATCHING = ("diagnose", "count deliveries")
+
 _SECOND, _MINUTE, _DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 
 
@@ -74,7 +77,7 @@ class Job:
 def jobs_of(settings: Settings) -> tuple[Job, ...]:
     """List every job. What they remember from run to run is new in each list."""
     jobs = (*_sending_jobs(settings), *_recording_jobs(), *_keeping_jobs(settings), *_asking_jobs(settings))
-    frequent = tuple(job.name for job in jobs if job.every < SELDOM)
+    frequent = (*(job.name for job in jobs if job.every < SELDOM), *WATCHING)
     forget = Job(name="forget runs", every=10 * _MINUTE, run=partial(forget_runs, frequent=frequent))
     return (*jobs, forget)
 
