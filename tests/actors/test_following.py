@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, multiprocess
 
 from actors.board import Board
 from actors.declare import declare
 from actors.foreman import Effort, Foreman
 from actors.staff import Staff
 from app.bootstrap import build
-from app.db.redis import short_client
 from app.domain.lanes import LANES
 from app.domain.staffing import Wish
 from app.domain.vocabulary import Priority
@@ -249,10 +249,17 @@ def alerts(world, settings, gateways, tmp_path):
                     os.kill(child, signal.SIGKILL)
 
 
+def measured(folder, name):
+    """What all processes of the lane say together, as Prometheus would see it."""
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, path=str(folder))
+    return registry.get_sample_value(name, {"priority": "P1"})
+
+
 def test_a_burst_brings_more_threads_and_processes_and_a_calm_sends_them_home(
-    world, settings, gateways, alerts, app
+    world, gateways, alerts, app, tmp_path
 ):
-    client = short_client(settings.redis_url)
+    client = app.redis
 
     def said():
         known = staffing.known(client, world.clock(), within=timedelta(seconds=5))
@@ -263,10 +270,11 @@ def test_a_burst_brings_more_threads_and_processes_and_a_calm_sends_them_home(
     app.wake.lane(Priority.P1)
     wait_for(lambda: said() == (7, 7), within=30)
     assert len(children_of(alerts.pid)) == 2
+    assert measured(tmp_path, "tocsin_workers_wished") == measured(tmp_path, "tocsin_workers_running") == 7
     gateways.slow_down(0)
     wait_for(lambda: world.statuses(messages) == {"sent": 150}, within=30)
     assert gateways.accepted() == 150
     wait_for(lambda: said() == (2, 2) and len(children_of(alerts.pid)) == 1, within=30)
-    client.close()
     alerts.terminate()
     assert alerts.wait(timeout=30) == 0
+    assert measured(tmp_path, "tocsin_workers_running") is None
