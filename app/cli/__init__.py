@@ -18,7 +18,6 @@ COMMANDS = {
     "queue": ("app.cli.queue:queue", "Show how much waits in each lane, and how long already."),
     "dead-letters": ("app.cli.dead_letters:dead_letters", "List and replay what was not sent."),
     "diagnose": ("app.cli.diagnose:diagnose", "Say what is wrong now, and what to do about it."),
-    "dead-letters": ("app.cli.dead_letters:dead_letters", "List and replay what was not sent."),
     "templates": ("app.cli.templates:templates", "List, show and save templates."),
     "suppressions": ("app.cli.suppressions:suppressions", "List, add and release suppressions."),
     "emergency": ("app.cli.emergency:emergency", "Stop and resume sending, clear the queue."),
