@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response
 
+from app.api import problems
 from app.api.answers import answer, members
 from app.api.calls import Call
 from app.api.models import emergency as models
@@ -85,6 +86,7 @@ def stop(app: App, call: Call, body: models.StopOne) -> Response:
     "/v1/emergency/resume",
     scope=_SCOPE,
     body=models.Resume,
+    problems=(problems.NOT_FOUND,),
     replies={200: Reply("The stops that were lifted", models.Resumed)},
 )
 def resume(app: App, call: Call, body: models.Resume) -> Response:
@@ -107,6 +109,7 @@ def resume(app: App, call: Call, body: models.Resume) -> Response:
     "/v1/emergency/clear_queue",
     scope=_SCOPE,
     body=models.Clear,
+    problems=(problems.NOT_FOUND, problems.CONFLICT),
     replies={
         200: Reply("A preview: nothing was cancelled yet", models.Clearing),
         202: Reply("It is being cancelled, or is already", models.Clearing),
@@ -130,6 +133,7 @@ def clear_queue(app: App, call: Call, body: models.Clear) -> Response:
     "/v1/emergency/undo_clear",
     scope=_SCOPE,
     body=models.UndoClear,
+    problems=(problems.NOT_FOUND, problems.CONFLICT),
     replies={202: Reply("The messages are pending again, or will be in a moment", models.Clearing)},
 )
 def undo_clear(app: App, call: Call, body: models.UndoClear) -> Response:
@@ -142,6 +146,7 @@ def undo_clear(app: App, call: Call, body: models.UndoClear) -> Response:
     "/v1/emergency/switch_provider",
     scope=_SCOPE,
     body=models.OfGateway,
+    problems=(problems.NOT_FOUND, problems.CONFLICT),
     replies={200: Reply("It comes first now", models.OfGatewayNow)},
 )
 def switch_provider(app: App, call: Call, body: models.OfGateway) -> Response:
@@ -170,6 +175,7 @@ def reset_rate_limits(app: App, call: Call, body: models.Because) -> Response:
     "/v1/emergency/trip_breaker",
     scope=_SCOPE,
     body=models.Trip,
+    problems=(problems.NOT_FOUND, problems.CONFLICT),
     replies={200: Reply("It is open now", models.OfGatewayNow)},
 )
 def trip_breaker(app: App, call: Call, body: models.Trip) -> Response:
@@ -184,6 +190,7 @@ def trip_breaker(app: App, call: Call, body: models.Trip) -> Response:
     "/v1/emergency/reset_breaker",
     scope=_SCOPE,
     body=models.OfGateway,
+    problems=(problems.NOT_FOUND, problems.CONFLICT),
     replies={200: Reply("It is closed now", models.OfGatewayNow)},
 )
 def reset_breaker(app: App, call: Call, body: models.OfGateway) -> Response:
