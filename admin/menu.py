@@ -7,6 +7,7 @@ from admin.account import AccountPage
 from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
+from admin.pages.dead_letters import DeadLettersPage, UnknownPage
 from admin.pages.diagnostics import DiagnosticsPage
 from admin.pages.emergency import EmergencyPage
 from admin.pages.gateways import GatewaysPage
@@ -29,7 +30,7 @@ GROUPS = (
     Group("", (HomePage, EmergencyPage)),
     Group("Traffic", (MessagesPage, TemplatesPage)),
     Group("Recipients", ()),
-    Group("Delivery", (GatewaysPage, DiagnosticsPage)),
+    Group("Delivery", (GatewaysPage, DeadLettersPage, UnknownPage, DiagnosticsPage)),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 

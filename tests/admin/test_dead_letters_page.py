@@ -1,0 +1,136 @@
+"""The pages Dead letters and Unknown outcomes: by reason, one by one, and all that fit at once."""
+
+import pytest
+import sqlalchemy as sa
+
+from app.db.tables import api_clients, audit_log, message_queue, replays
+
+M = message_queue.c
+
+
+@pytest.fixture
+def put(app):
+    with app.engine.begin() as conn:
+        client = conn.execute(
+            sa.insert(api_clients).values(name="shop").returning(api_clients.c.id)
+        ).scalar_one()
+
+    def insert(count=1, **values):
+        row = {
+            "priority": "P3", "message_type": "campaign", "client_id": client, "channel": "email",
+            "recipient_address": "anna.secret@example.com", "gateway": "postal", "max_attempts": 3,
+            "status": "failed", "last_error": "550 no", "last_error_class": "transient",
+            "scheduled_for": sa.func.now(), "expires_at": sa.func.now() + sa.text("interval '1 hour'"),
+            **values,
+        }  # fmt: skip
+        with app.engine.begin() as conn:
+            return [
+                conn.execute(sa.insert(message_queue).values(row).returning(M.uuid)).scalar_one()
+                for _ in range(count)
+            ]
+
+    return insert
+
+
+def do(browser, page, action, selected, **fields):
+    browser.get(f"/admin/{page}/")
+    return browser.post(
+        f"/admin/{page}/do/{action}",
+        {"selected": selected, "confirmed": "1", "why": "they are back", **fields},
+    )
+
+
+def counts(app):
+    with app.engine.connect() as conn:
+        return dict(conn.execute(sa.select(M.status, sa.func.count()).group_by(M.status)).all())
+
+
+def test_reasons_are_counted_and_lead_to_their_messages(as_role, put):
+    put(3, last_error_class="transient")
+    content = put(1, last_error_class="content")
+    browser = as_role("viewer")
+    page = browser.get("/admin/dead-letters/").get_data(as_text=True)
+    assert "error=transient" in page
+    assert ">3</a>" in page
+    narrowed = browser.get("/admin/dead-letters/?status=failed&error=content").get_data(as_text=True)
+    assert str(content[0]) in narrowed
+    assert narrowed.count("/admin/messages/0") == 1
+
+
+def test_nobody_is_named(as_role, put):
+    put()
+    assert "anna.secret" not in as_role("admin").get("/admin/dead-letters/").get_data(as_text=True)
+
+
+def test_all_that_fit_are_counted_and_then_replayed_at_a_rate(as_role, app, put):
+    put(3)
+    put(2, last_error_class="content")
+    browser = as_role("operator")
+    browser.get("/admin/dead-letters/")
+    wanted = "status=failed&error=transient"
+    preview = browser.post("/admin/dead-letters/do/replay_all", {"selected": wanted})
+    assert "Send 3 messages again?" in preview.get_data(as_text=True)
+    do(browser, "dead-letters", "replay_all", wanted, per_second="100")
+    assert counts(app) == {"pending": 3, "failed": 2}
+    with app.engine.connect() as conn:
+        row = conn.execute(sa.select(replays)).one()
+    assert (row.per_second, row.who, row.why) == (100, "console/operator@example.com", "they are back")
+
+
+def test_pressed_twice_they_are_sent_again_once(as_role, app, put):
+    put(3)
+    browser = as_role("operator")
+    for _ in range(2):
+        do(browser, "dead-letters", "replay_all", "status=failed", per_second="1000")
+    with app.engine.connect() as conn:
+        assert conn.execute(sa.select(sa.func.sum(replays.c.replayed))).scalar() == 3
+
+
+def test_some_are_replayed(as_role, app, put):
+    first, *_ = put(3)
+    do(as_role("operator"), "dead-letters", "replay", str(first))
+    assert counts(app) == {"pending": 1, "failed": 2}
+
+
+@pytest.mark.parametrize(
+    ("action", "state"), [("all_sent", "sent"), ("all_again", "pending"), ("all_up", "failed")]
+)
+def test_it_is_decided_about_all_that_are_held(as_role, app, put, action, state):
+    put(2, status="held", last_error_class="unknown")
+    put(1, status="expired")
+    do(as_role("operator"), "unknown", action, "status=held")
+    assert counts(app) == {state: 2, "expired": 1}
+    with app.engine.connect() as conn:
+        entry = conn.execute(sa.select(audit_log).where(audit_log.c.action == "dead_letters.decide")).one()
+    assert (entry.after["count"], entry.why) == (2, "they are back")
+
+
+def test_unknown_ones_stand_apart_from_dead_ones(as_role, put):
+    held = put(1, status="held")
+    failed = put(1)
+    page = as_role("viewer").get("/admin/unknown/").get_data(as_text=True)
+    assert str(held[0]) in page
+    assert str(failed[0]) not in page
+
+
+@pytest.mark.parametrize("query", ["status=nothing", "channel=pigeon", "batch=7"])
+def test_a_filter_that_is_none_is_told(as_role, query):
+    answer = as_role("viewer").get(f"/admin/dead-letters/?{query}")
+    assert answer.status_code in {200, 422}
+    assert "is none that there is" in answer.get_data(as_text=True) or "must be a uuid" in answer.get_data(
+        as_text=True
+    )
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+def test_only_those_who_run_the_service_do_anything(as_role, app, put, role):
+    put(1)
+    put(1, status="held")
+    browser = as_role(role)
+    for page, action in (
+        ("dead-letters", "replay_all"),
+        ("dead-letters", "replay"),
+        ("unknown", "all_again"),
+    ):
+        assert do(browser, page, action, "status=failed").status_code == 403
+    assert counts(app) == {"failed": 1, "held": 1}
