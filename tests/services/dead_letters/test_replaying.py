@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from app.db.tables import replays
 from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import Conflict, Invalid, KeyReused, NotFound, TocsinError
-from app.services import replaying
 from app.services.dead_letter_rows import Criteria
 from app.services.sending.lane import work
 from app.services.upkeep.replays import advance_replays
@@ -169,15 +168,17 @@ def test_the_same_id_for_something_else_is_refused(desk):
         replay(desk, Criteria(statuses=(Status.EXPIRED,)), replay_id=name)
 
 
-def test_what_fails_again_is_not_replayed_by_the_same_replay(desk, monkeypatch):
-    monkeypatch.setattr(replaying, "MOST", 10)
-    messages = desk.world.add("P3", 15, status="failed")
-    view = replay(desk, per_second=10)
-    # Twice ten were looked at; the last five come in the next look, when the first have failed again.
-    desk.world.change(messages[-1], status="failed", updated_at=sa.func.now())
+def test_what_comes_to_rest_after_a_replay_began_is_not_taken_by_it(desk):
+    messages = desk.world.add("P3", 20, status="failed")
+    view = replay(desk, per_second=0.5)
+    # The first are put back; one of those that follow fails only now.
+    assert view.replayed == 15
+    rest = [message for message in messages if desk.world.row(message).status == "failed"]
+    desk.world.change(rest[-1], updated_at=sa.func.now())
+    desk.world.execute(sa.update(replays).values(next_at=sa.func.now() - timedelta(seconds=1)))
     advance_replays(desk.world.tools)
-    assert desk.letters.replay_state(view.uuid, owner=None).replayed == 15
-    assert desk.world.history(messages[-1]).count("replayed") == 1
+    assert desk.letters.replay_state(view.uuid, owner=None).state == "finished"
+    assert [message for message in messages if desk.world.row(message).status == "failed"] == [rest[-1]]
 
 
 def test_replayed_messages_leave_at_the_rate_that_was_asked_for(desk):
