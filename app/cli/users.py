@@ -27,7 +27,16 @@ def create(*, email: str, role: str, name: str, generate: bool, as_json: bool) -
     """Make a user EMAIL; the password is asked for, or made up and shown this once."""
     app = application()
     password = secrets.token_urlsafe(_GENERATED) if generate else _asked()
-    user = create_user(app.engine, operator(), email, role=role, password=password, name=name)
+    # Whoever sees a made-up password on this terminal should not be able to use it for long.
+    user = create_user(
+        app.engine,
+        operator(),
+        email,
+        role=role,
+        password=password,
+        name=name,
+        must_change_password=generate,
+    )
     if as_json:
         print_json({"user": user, "password": password if generate else None})
         return

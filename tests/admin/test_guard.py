@@ -17,7 +17,7 @@ from admin.rights import PUBLIC, RIGHTS, Role, may
 from app.api.operations import Share
 from app.bootstrap import App
 from app.db.engine import make_engine
-from tests.admin.conftest import Browser
+from tests.admin.conftest import ROLES, Browser
 
 PAGES = [page for group in GROUPS for page in group.pages] + list(FURTHER)
 FILES = sorted(Path(admin.__file__).parent.rglob("*.html"))
@@ -95,6 +95,15 @@ def test_a_view_or_an_action_that_the_role_may_not_have_is_403(console, as_role,
                 asked.append((f"{key}.{name}", answer.status_code))
     assert asked
     assert {status for _, status in asked} == {403}, asked
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_opens_the_pages_that_it_may(as_role, role):
+    browser = as_role(role)
+    for page in PAGES:
+        path = "/admin/" if page.key == "home" else f"/admin/{page.key.replace('_', '-')}/"
+        expected = 200 if may(role, f"{page.key}.index") else 403
+        assert (path, browser.get(path).status_code) == (path, expected)
 
 
 def test_nobody_reaches_a_view_without_signing_in(console, stranger):
