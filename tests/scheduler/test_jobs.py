@@ -27,6 +27,8 @@ PACES = {
     "review held": MINUTE,
     "abandoned uploads": MINUTE,
     "restore breakers": MINUTE,
+    "restore limits": 10 * SECOND,
+    "look up mail servers": MINUTE,
     "gateway weights": 10 * SECOND,
     "gateway health": MINUTE,
     "gateway probes": 5 * MINUTE,
