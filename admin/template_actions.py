@@ -206,14 +206,16 @@ class TemplateActions:
             possible=not made_up,
         )
 
-    def _where_to(self, _wish: Wish) -> Sequence[Question]:
+    def _where_to(self, wish: Wish) -> Sequence[Question]:
+        name, _ = _one(wish)
+        view = self._app.templates.get(name.slug, name.channel, locale=name.locale)
         return (
             Question(name="to", label="To", hint="One address or number, or some with commas between"),
             Question(
                 name="message_type",
                 label="As",
                 choices=_TYPES,
-                value=MessageType.TRANSACTIONAL.value,
+                value=view.message_type or MessageType.TRANSACTIONAL.value,
                 hint="Chooses the sender and the rules of suppression",
             ),
         )

@@ -259,5 +259,21 @@ def test_a_layout_without_a_place_for_its_content_is_refused(api):
     assert fields(answer) == {"body_html"}
 
 
+def test_a_layout_is_no_template_to_send(api, app, message):
+    api.post("/v1/templates/partials", PARTIAL)
+    api.post("/v1/templates/layouts", LAYOUT)
+    app.catalog.forget()
+    words = {name: value for name, value in message.items() if name not in {"subject", "body_text"}}
+    answer = api.post("/v1/messages", words | {"template": "house"})
+    assert fields(answer) == {"template"}
+
+
+def test_what_a_version_was_made_with_is_what_it_is_checked_with(offer, api):
+    link = "<a href='https://example.com'>Home</a>"
+    api.post("/v1/templates/partials", PARTIAL | {"body_html": link})
+    assert api.post(f"{ONE}/activate", {"version": 1}).status_code == 200
+    assert api.post(f"{ONE}/rebuild", {"activate": True}).status_code == 422
+
+
 def test_writing_layouts_needs_its_scope(api):
     assert api.as_key("reader").post("/v1/templates/layouts", LAYOUT).status_code == 403

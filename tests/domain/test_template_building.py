@@ -180,6 +180,10 @@ def test_a_fault_in_a_layout_is_told_with_its_line_there():
             "line 2: <mj-section> has an attr",
         ),
         ("<mj-text>x</mj-text>", "begins with <mjml>"),
+        (
+            "<mjml><mj-head>{{ x }}</mj-head><mj-body></mj-body></mjml>",
+            "{{ x }} stands where MJML shows nothing",
+        ),
         ('<mjml>\n<mj-include path="/etc/passwd" /></mjml>', "line 2: take in a partial"),
         (f"{COLUMN}\n<mj-text>a <b</mj-text>{END_OF_COLUMN}", "line 2: what is in <mj-text>"),
     ],
@@ -188,3 +192,14 @@ def test_a_fault_in_mjml_has_its_line(source, told):
     with pytest.raises(Invalid) as caught:
         build(Written(subject="s", html=source, markup=Markup.MJML), Shelf())
     assert told in str(caught.value)
+
+
+def test_what_an_author_commented_out_stays_so():
+    html = "<body><style>p{color:red}</style><!--{{ name }}--><p>x</p>"
+    assert "<!--{{ name }}--><p" in mail.with_styles_inlined(html, "body_html")
+
+
+def test_what_a_piece_of_html_begins_with_stays_with_what_follows():
+    html = "<style>p{color:red}</style>{% if a %}<p>x</p>{% endif %}"
+    inlined = mail.with_styles_inlined(html, "body_html")
+    assert '<body>{% if a %}<p style="color: red;">x</p>{% endif %}</body>' in inlined

@@ -13,9 +13,11 @@ from app.errors import Invalid
 
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
 # A parser opens <tbody> only at the row, and so behind a loop that is to repeat the row alone.
-_LOOP_OF_ROWS = re.compile(r"(<table\b[^>]*>)(\s*(?:<!--tcs\d+x-->\s*)+)(?=<tr\b)", re.IGNORECASE)
+_LOOP_OF_ROWS = re.compile(r"(<table\b[^>]*>)(\s*(?:<!--tcc\d+x-->\s*)+)(?=<tr\b)", re.IGNORECASE)
 _ROWS = re.compile(r"<(/?)(?:table|thead|tbody|tfoot|tr)\b", re.IGNORECASE)
 _CELL = re.compile(r"<(/?)(?:td|th)\b", re.IGNORECASE)
+_FRAME = re.compile(r"<(?:html|head|body)\b", re.IGNORECASE)
+_WHOLE_STYLE = re.compile(r"<style\b[^>]*>.*?</style>", re.IGNORECASE | re.DOTALL)
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+\n")
 
@@ -49,7 +51,7 @@ def with_styles_inlined(html: str, field: str) -> str:
         raise Invalid.of(field, f"line {line}: {tag.text[:60]} stands inside of an element's tag")
     inliner = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
     try:
-        inlined = inliner.inline(with_strong_media(_with_bodies(sheltered.text)))
+        inlined = inliner.inline(with_strong_media(_framed(_with_bodies(sheltered.text))))
     except css_inline.InlineError as exc:
         raise Invalid.of(field, f"has styles that cannot be read: {exc}") from exc
     if not sheltered.has_kept_all(inlined):
@@ -72,7 +74,7 @@ def cleaned(html: str, field: str) -> str:
         strip_comments=False,
         link_rel=None,
     )
-    if not sheltered.has_kept_order(clean) or len(sheltered.tags) > clean.count("tcs"):
+    if not sheltered.has_kept_order(clean) or sheltered.missing(clean):
         raise Invalid.of(field, "loses some of its {{ … }} or {% … %} when it is cleaned")
     return sheltered.restored(clean)
 
@@ -90,6 +92,14 @@ def text_of(html: str) -> str | None:
 
 def _with_bodies(html: str) -> str:
     return _LOOP_OF_ROWS.sub(r"\1<tbody>\2", html)
+
+
+def _framed(html: str) -> str:
+    """Make a document of a piece of HTML; a parser would let its first tags slip into the head."""
+    if _FRAME.search(html):
+        return html
+    styles = "".join(_WHOLE_STYLE.findall(html))
+    return f"<html><head>{styles}</head><body>{_WHOLE_STYLE.sub('', html)}</body></html>"
 
 
 def _without_tables(html: str) -> str:

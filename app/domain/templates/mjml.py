@@ -126,7 +126,7 @@ def _compiles(element: str) -> bool:
 
 
 def _lost(html: str, sheltered: Sheltered) -> str:
-    for number, tag in enumerate(sheltered.tags):
-        if f"tcs{number}x" not in html:
-            return f"{tag.text[:60]} stands where MJML shows nothing; put it into <mj-text> or <mj-raw>"
+    lost = sheltered.missing(html)
+    if lost:
+        return f"{lost[0].text[:60]} stands where MJML shows nothing; put it into <mj-text> or <mj-raw>"
     return "MJML changes the order of what is between {% and %}; keep each within one element"

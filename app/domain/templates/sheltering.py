@@ -13,7 +13,9 @@ from app.domain.templates.tags import Tag, tags
 # Where these are open, everything up to their end is text, and a comment would be read as such.
 _TEXT_ONLY = ("title", "style", "script", "textarea", "mj-title", "mj-preview", "mj-style")
 _MARKUP = re.compile(r"<!--|-->|<(/?)([a-zA-Z][\w-]*)|[<>\"']")
-_WORD = re.compile(r"<!--tcs(\d+)x-->|tcs(\d+)x(?:=\"\")?")
+# A word inside of a comment of the author's own must not look like a comment of ours.
+_WORD = re.compile(r"<!--tcc(\d+)x-->|tcs(\d+)x(?:=\"\")?")
+_THEIRS = re.compile(r"tc([cs])(\d+)x")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +29,11 @@ class Sheltered:
     def restored(self, text: str) -> str:
         """Put the tags back into what a tool made of the text."""
         return _WORD.sub(lambda found: self.tags[int(found[1] or found[2])].text, text)
+
+    def missing(self, text: str) -> list[Tag]:
+        """List the tags that a tool lost."""
+        kept = {int(found[1] or found[2]) for found in _WORD.finditer(text)}
+        return [tag for number, tag in enumerate(self.tags) if number not in kept]
 
     def has_kept_order(self, text: str) -> bool:
         """Tell whether the statements that a tool kept are in their order, each once."""
@@ -48,15 +55,15 @@ def shelter(source: str, *, comments: bool = True) -> Sheltered:
     Without `comments` all become bare words, as a reader of plain text wants them.
     """
     # A source's own words that look like ours could not be told from them.
-    source = re.sub(r"tcs(\d+)x", "tcs\\1-x", source)
+    source = _THEIRS.sub(r"tc\1\2-x", source)
     found = tuple(tags(source))
     state, pieces, inside, position = _State(), [], [], 0
     for number, tag in enumerate(found):
         between = source[position : tag.start]
         state.read(between)
         lines = "\n" * tag.text.count("\n")
-        word = f"tcs{number}x"
-        pieces += [between, f"<!--{word}-->{lines}" if comments and state.is_between else word]
+        is_comment = comments and state.is_between
+        pieces += [between, f"<!--tcc{number}x-->{lines}" if is_comment else f"tcs{number}x"]
         if state.is_in_tag and not tag.is_expression and not state.quote:
             inside.append(tag)
         position = tag.end
