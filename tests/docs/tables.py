@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from app.api.application import RESOURCES
 from app.api.paths import template
@@ -16,7 +17,7 @@ from app.domain.lanes import LANES
 from app.domain.transitions import Move, Told, move
 from app.domain.vocabulary import EventType, OutcomeClass, Priority, Status
 from app.settings import LaneSettings, Settings
-from scheduler.jobs import jobs_of
+from scheduler.jobs import jobs_of, watching_jobs
 
 ROOT = Path(__file__).parents[2]
 # The first setting of each group, and what the group is called.
@@ -100,8 +101,14 @@ def scopes() -> str:
     return _table(("Scope", "Lets its holder"), [(f"`{name}`", line) for name, line in SCOPES.items()])
 
 
+# The jobs are named, not run.
+_NOT_RUN: Any = None
+
+
 def jobs() -> str:
-    rows = [(job.name, _length(job.every)) for job in jobs_of(Settings(_env_file=None))]
+    settings = Settings(_env_file=None)
+    watching = watching_jobs(_NOT_RUN)
+    rows = [(job.name, _length(job.every)) for job in (*jobs_of(settings), *watching)]
     return _table(("Job", "Every"), rows)
 
 

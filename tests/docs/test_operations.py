@@ -2,22 +2,18 @@
 
 import re
 
-from prometheus_client import REGISTRY
-
 from app.domain.suppression import reasons_that_block
 from app.domain.vocabulary import Priority, SuppressionReason
-from app.services import metrics
 from app.settings import Settings
 from tests.docs import tables
 
 TEXT = (tables.ROOT / "docs" / "operations.md").read_text()
 
 
-def test_every_metric_is_explained_and_none_is_made_up():
-    assert metrics.exposition()
-    counted = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("tocsin_")}
-    named = {name.removesuffix("_total") for name in re.findall(r"`(tocsin_[a-z_]+)[`{]", TEXT)}
-    assert named == counted
+def test_no_metric_is_made_up():
+    explained = (tables.ROOT / "docs" / "metrics.md").read_text()
+    named = set(re.findall(r"`(tocsin_[a-z_]+)[`{]", TEXT))
+    assert [name for name in named if f"`{name}`" not in explained] == []
 
 
 def test_every_line_of_the_log_that_is_explained_is_written():
