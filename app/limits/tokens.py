@@ -27,6 +27,8 @@ _MILLISECOND = timedelta(milliseconds=1)
 _RECOUNTING = timedelta(seconds=20)
 # A process whose threads are all on the wire looks this often whether its tokens must be counted again.
 _LOOK_EVERY = 1.0  # seconds
+# Clocks of processes and of PostgreSQL are not further apart; what was settled within this counts twice.
+_APART = timedelta(milliseconds=200)
 # So many windows are corrected in one call.
 _AT_ONCE = 2_000
 
@@ -174,7 +176,7 @@ class Tokens:
             if life == self._life:
                 return
             snapshot = datetime.fromtimestamp(int(life.split(" ")[1]) / 1000, UTC)
-            held = Counter(self.holdings.unknown_since(snapshot - timedelta(seconds=1)))
+            held = Counter(self.holdings.unknown_since(snapshot - _APART))
             self._correct(*_summed((ask, at, count) for (ask, at), count in held.items()))
             self._life = life
 
