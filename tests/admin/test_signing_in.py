@@ -72,10 +72,13 @@ def test_the_dear_step_is_taken_whoever_it_is(app, email, monkeypatch):
     execute(app, sa.update(users).values(is_active=False).where(users.c.email == "shut@example.com"))
     taken = []
     real = signing_in.PasswordHasher.verify
-    monkeypatch.setattr(signing_in.PasswordHasher, "verify", lambda *args: taken.append(1) or real(*args))
+    monkeypatch.setattr(
+        signing_in.PasswordHasher, "verify", lambda *args: taken.append(args[1]) or real(*args)
+    )
     with pytest.raises(signing_in.Unauthenticated):
         app.sign_in.by_password(email, WRONG, address="192.0.2.1", now=now())
-    assert taken == [1]
+    # What is no hash would be refused at once.
+    assert [each.startswith("$argon2id$v=19$m=") for each in taken] == [True]
 
 
 def test_who_is_shut_out_does_not_come_in(app, stranger):
