@@ -1,11 +1,12 @@
 """/docs, /openapi.json and the pages of problems."""
 
+import gzip
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from app.api import reader
 from app.api.openapi import document
@@ -36,6 +37,11 @@ def blueprint(resources: Sequence[Resource], server: str | None) -> Blueprint:
     return made
 
 
+@lru_cache(maxsize=32)
+def _packed(page: bytes) -> bytes:
+    return gzip.compress(page, mtime=0)
+
+
 def _problem(slug: str) -> Response:
     page = reader.problem_page(slug)
     if page is None:
@@ -44,6 +50,13 @@ def _problem(slug: str) -> Response:
 
 
 def _public(response: Response) -> Response:
+    """Let browsers keep it, and send it small to those that can read that."""
+    response.headers["Vary"] = "Accept-Encoding"
+    if "gzip" in request.accept_encodings:
+        response = Response(
+            _packed(response.get_data()), mimetype=response.mimetype, headers=response.headers
+        )
+        response.headers["Content-Encoding"] = "gzip"
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Cache-Control"] = _KEPT
     return response

@@ -85,6 +85,7 @@ _PACES_LOWERED = Counter(
     "tocsin_paces_lowered", "Times that a gateway was sent to more slowly, as it asked for", ("gateway",)
 )
 
+
 def count_request(route: str, status: int) -> None:
     """Count an answered request; `route` is the rule, never the path, so that there are few."""
     _REQUESTS.labels(route, f"{status // 100}xx").inc()

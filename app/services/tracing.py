@@ -27,7 +27,9 @@ class Traces(Protocol):
     ) -> None:
         """Add a try at a gateway."""
 
-    def told(self, uuid: UUID, gateway: str, fact: Fact, *, received_at: datetime, ended_at: datetime) -> None:
+    def told(
+        self, uuid: UUID, gateway: str, fact: Fact, *, received_at: datetime, ended_at: datetime
+    ) -> None:
         """Add what a gateway told, from when its webhook came until it had its effect."""
 
     def close(self) -> None:

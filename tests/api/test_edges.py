@@ -1,5 +1,6 @@
 """What holds for every answer: problems, ids, headers, health, documents."""
 
+import gzip
 import json
 import re
 from html import unescape
@@ -172,10 +173,17 @@ def test_the_type_of_a_problem_is_the_path_of_its_page(api, kind):
 def test_the_docs_need_no_script_and_nothing_from_elsewhere(api):
     page = api.get("/docs")
     assert page.status_code == 200
-    assert len(page.data) < 300_000
     assert "<script" not in page.text
     assert not re.search(r'(?:src|href)="(?:https?:)?//', page.text)
     assert "/v1/messages/bulk" in page.text
+
+
+def test_the_docs_are_small_on_their_way(api):
+    plain, packed = api.get("/docs"), api.get("/docs", headers={"Accept-Encoding": "br, gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.data) < 100_000
+    assert gzip.decompress(packed.data) == plain.data
+    assert packed.headers["Content-Security-Policy"] == plain.headers["Content-Security-Policy"]
     assert api.get("/docs/style.css").content_type.startswith("text/css")
 
 

@@ -12,10 +12,13 @@ LONG = pytest.mark.skipif(
 )
 
 
+LONG_ONES = ("bulk", "crash", "drain_latency", "failover", "p0", "soak", "start")
+
+
 @pytest.mark.parametrize(
     "name",
     ["accept", "backlog", "drain", "drain_batch", "webhooks"]
-    + [pytest.param(name, marks=LONG) for name in ("bulk", "crash", "drain_latency", "failover", "p0", "soak", "start")],
+    + [pytest.param(name, marks=LONG) for name in LONG_ONES],
 )
 def test_every_bench_comes_to_figures(name):
     result = import_module(f"bench.{name}").run(Size(share=0.001, kills=3))

@@ -38,7 +38,8 @@ def dispatch(tools: Tools) -> str:
 def depth(tools: Tools, priority: Priority, *, limit: int) -> int:
     """Count the lane's due messages, up to `limit`. Raises Unavailable."""
     with unavailable_when_down(), tools.once.connect() as conn:
-        parameters = {"priority": priority, "channel": None, "stopped_clients": [], "limit": limit}
+        none: list[int] = []
+        parameters = {"priority": priority, "channel": None, "stopped_clients": none, "limit": limit}
         row = run(conn, PACKAGE, "lane_depth", parameters).one()
     return int(row.depth)
 
