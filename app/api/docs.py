@@ -52,7 +52,7 @@ def _problem(slug: str) -> Response:
 def _public(response: Response) -> Response:
     """Let browsers keep it, and send it small to those that can read that."""
     response.headers["Vary"] = "Accept-Encoding"
-    if "gzip" in request.accept_encodings:
+    if request.accept_encodings.quality("gzip"):
         response = Response(
             _packed(response.get_data()), mimetype=response.mimetype, headers=response.headers
         )
