@@ -5,7 +5,7 @@ import re
 import sqlalchemy as sa
 from playwright.sync_api import expect
 
-from app.db.tables import message_queue, user_sessions
+from app.db.tables import audit_log, message_queue, user_sessions
 from tests.admin.conftest import PASSWORD
 
 
@@ -121,3 +121,33 @@ def test_the_first_stop_of_the_keyboard_skips_to_the_content(visit):
     assert visitor.page.evaluate("document.activeElement.className") == "skip"
     visitor.page.keyboard.press("Enter")
     assert visitor.page.evaluate("document.activeElement.id") == "content"
+
+
+def test_an_action_asks_in_a_dialog_and_does_what_is_confirmed_there(visit, site):
+    visitor = visit("admin")
+    visitor.open("/admin/users/")
+    row = visitor.page.locator("tr", has_text="viewer@example.com")
+    row.locator("button[formaction$='/do/sign_out']").click()
+    dialog = visitor.page.locator("dialog[open]")
+    dialog.locator("h1").wait_for()
+    assert visitor.violations() == []
+    visitor.page.keyboard.press("Escape")
+    assert not visitor.page.locator("dialog[open]").count()
+    row.locator("button[formaction$='/do/sign_out']").click()
+    dialog.locator("[name=why]").fill("A lost laptop")
+    with visitor.page.expect_navigation():
+        visitor.page.keyboard.press("Enter")
+    assert visitor.page.url.endswith("/admin/users/")
+    with site.app.engine.connect() as conn:
+        query = sa.select(audit_log.c.actor, audit_log.c.why).where(audit_log.c.action == "user.sign_out")
+        assert conn.execute(query).all() == [("console/admin@example.com", "A lost laptop")]
+
+
+def test_an_action_asks_on_a_page_of_its_own_without_a_script(visit):
+    visitor = visit("admin", script=False)
+    visitor.open("/admin/users/")
+    with visitor.page.expect_navigation():
+        visitor.page.locator("button[formaction$='/do/sign_out']").first.click()
+    assert visitor.page.is_visible("#confirm [name=why]")
+    visitor.page.click("[data-close]")
+    assert visitor.page.url.endswith("/admin/users/")
