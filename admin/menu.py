@@ -8,11 +8,14 @@ from admin.page import Page
 from admin.pages.audit import AuditPage
 from admin.pages.clients import ClientsPage
 from admin.pages.dead_letters import DeadLettersPage, UnknownPage
+from admin.pages.devices import DevicesPage
 from admin.pages.diagnostics import DiagnosticsPage
 from admin.pages.emergency import EmergencyPage
 from admin.pages.gateways import GatewaysPage
 from admin.pages.home import HomePage
+from admin.pages.limits import LimitsPage
 from admin.pages.messages import MessagesPage
+from admin.pages.suppressions import SuppressionsPage
 from admin.pages.template_editor import TemplateEditorPage
 from admin.pages.templates import TemplatesPage
 from admin.pages.users import UsersPage
@@ -29,8 +32,8 @@ class Group:
 GROUPS = (
     Group("", (HomePage, EmergencyPage)),
     Group("Traffic", (MessagesPage, TemplatesPage)),
-    Group("Recipients", ()),
-    Group("Delivery", (GatewaysPage, DeadLettersPage, UnknownPage, DiagnosticsPage)),
+    Group("Recipients", (SuppressionsPage, DevicesPage)),
+    Group("Delivery", (GatewaysPage, LimitsPage, DeadLettersPage, UnknownPage, DiagnosticsPage)),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 

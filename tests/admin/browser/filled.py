@@ -9,6 +9,7 @@ from app.db.tables import channel_health, message_queue
 from app.services.audit import Who, record
 from app.services.keys import create_client, create_key
 from tests.admin.browser.filled_home import fill_home
+from tests.admin.browser.filled_limits import fill_limits
 from tests.admin.browser.filled_messages import fill_message
 from tests.admin.browser.filled_templates import fill_templates
 
@@ -31,6 +32,7 @@ def fill(app: App) -> tuple[str, ...]:
     return (
         message,
         *fill_templates(app),
+        *fill_limits(app),
         "/admin/account/password",
         "/admin/account/second-factor",
         "/admin/users/new",
