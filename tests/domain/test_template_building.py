@@ -203,3 +203,23 @@ def test_what_a_piece_of_html_begins_with_stays_with_what_follows():
     html = "<style>p{color:red}</style>{% if a %}<p>x</p>{% endif %}"
     inlined = mail.with_styles_inlined(html, "body_html")
     assert '<body>{% if a %}<p style="color: red;">x</p>{% endif %}</body>' in inlined
+
+
+@pytest.mark.parametrize("markup", [Markup.HTML, Markup.MJML])
+def test_what_would_end_the_process_by_its_depth_is_let_be(markup):
+    deep = "<div>" * 50_000 + "</div>" * 50_000
+    if markup is Markup.HTML:
+        built = build(Written(subject="s", html=f"<style>p{{}}</style>{deep}", text="t"), Shelf())
+        assert [finding.code for finding in built.findings] == ["not_inlined"]
+        return
+    source = f"{COLUMN}<mj-text>{deep}</mj-text>{END_OF_COLUMN}"
+    with pytest.raises(Invalid, match="more than 300 elements are open"):
+        build(Written(subject="s", html=source, text="t", markup=markup), Shelf())
+
+
+def test_a_mail_of_many_pictures_is_not_deep():
+    pictures = '<mj-image src="https://example.com/a.png" alt="" />' * 400
+    built = build(
+        Written(subject="s", html=f"{COLUMN}{pictures}{END_OF_COLUMN}", markup=Markup.MJML), Shelf()
+    )
+    assert built.html.count("<img") == 400

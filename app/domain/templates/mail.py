@@ -7,9 +7,13 @@ import inscriptis  # type: ignore[import-untyped]  # It comes without types.
 import nh3
 from inscriptis.model.config import ParserConfig  # type: ignore[import-untyped]  # Likewise.
 
+from app.domain.templates.nesting import require_shallow
 from app.domain.templates.sheltering import shelter
-from app.domain.templates.styles import with_strong_media
+from app.domain.templates.styles import sheets, with_strong_media, without_sheets
 from app.errors import Invalid
+
+# Cleaning grows faster than what is cleaned.
+LONGEST_FOREIGN = 300_000
 
 _STYLE = re.compile(r"<style\b", re.IGNORECASE)
 # A parser opens <tbody> only at the row, and so behind a loop that is to repeat the row alone.
@@ -17,7 +21,6 @@ _LOOP_OF_ROWS = re.compile(r"(<table\b[^>]*>)(\s*(?:<!--tcc\d+x-->\s*)+)(?=<tr\b
 _ROWS = re.compile(r"<(/?)(?:table|thead|tbody|tfoot|tr)\b", re.IGNORECASE)
 _CELL = re.compile(r"<(/?)(?:td|th)\b", re.IGNORECASE)
 _FRAME = re.compile(r"<(?:html|head|body)\b", re.IGNORECASE)
-_WHOLE_STYLE = re.compile(r"<style\b[^>]*>.*?</style>", re.IGNORECASE | re.DOTALL)
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+\n")
 
@@ -49,6 +52,7 @@ def with_styles_inlined(html: str, field: str) -> str:
         tag = sheltered.inside[0]
         line = html.count("\n", 0, tag.start) + 1
         raise Invalid.of(field, f"line {line}: {tag.text[:60]} stands inside of an element's tag")
+    require_shallow(sheltered.text, field)
     inliner = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
     try:
         inlined = inliner.inline(with_strong_media(_framed(_with_bodies(sheltered.text))))
@@ -65,6 +69,9 @@ def cleaned(html: str, field: str) -> str:
     Raises Invalid where a tag of the template would be lost by it.
     """
     sheltered = shelter(html)
+    if len(html) > LONGEST_FOREIGN:
+        raise Invalid.of(field, f"is longer than the {LONGEST_FOREIGN} characters that can be cleaned")
+    require_shallow(sheltered.text, field)
     clean = nh3.clean(
         _with_bodies(sheltered.text),
         tags=_TAGS,
@@ -98,8 +105,8 @@ def _framed(html: str) -> str:
     """Make a document of a piece of HTML; a parser would let its first tags slip into the head."""
     if _FRAME.search(html):
         return html
-    styles = "".join(_WHOLE_STYLE.findall(html))
-    return f"<html><head>{styles}</head><body>{_WHOLE_STYLE.sub('', html)}</body></html>"
+    styles = "".join(f"{sheet.tag}{sheet.css}</style>" for sheet in sheets(html))
+    return f"<html><head>{styles}</head><body>{without_sheets(html)}</body></html>"
 
 
 def _without_tables(html: str) -> str:

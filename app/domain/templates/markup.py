@@ -1,10 +1,15 @@
 """What a mail's HTML or MJML holds that matters to mail programs: links, pictures, forbidden elements."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from html import unescape
 
 from app.domain.templates.sheltering import shelter
+
+_START = re.compile(r"<!--|<([a-zA-Z][\w:-]*)")
+_ATTRIBUTE = re.compile(r"[\s/]*([^\s\"'<>/=]+)(?:\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s\"'<>]*))?")
+_LONGEST_ATTRIBUTE = 64 * 1024  # characters
 
 _LINKS = frozenset({"a", "area", "mj-button", "mj-navbar-link", "mj-social-element"})
 _PICTURES = frozenset({"img", "mj-image", "mj-carousel-image"})
@@ -38,20 +43,29 @@ class Element:
 
 
 def elements(source: str) -> Iterator[Element]:
-    """Give all elements in order."""
+    """Give all elements in order. A source that is broken costs no more than one that is whole."""
     sheltered = shelter(source)
-    reader = _Reader()
-    reader.feed(sheltered.text)
-    reader.close()
-    for name, line, attributes in reader.found:
-        restored = {key: sheltered.restored(value or "") for key, value in attributes}
-        yield Element(name=name, line=line, attributes=restored)
+    text, position, line, counted = sheltered.text, 0, 1, 0
+    while found := _START.search(text, position):
+        if found.group() == "<!--":
+            end = text.find("-->", found.end())
+            if end < 0:
+                return
+            position = end
+            continue
+        line += text.count("\n", counted, found.start())
+        counted = found.start()
+        attributes, position = _attributes(text, found.end())
+        restored = {name: sheltered.restored(unescape(value)) for name, value in attributes.items()}
+        yield Element(name=found[1].lower(), line=line, attributes=restored)
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found: list[tuple[str, int, list[tuple[str, str | None]]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, self.getpos()[0], attrs))
+def _attributes(text: str, position: int) -> tuple[dict[str, str], int]:
+    """Read attributes from a place in an element's tag on; gives them and where they end."""
+    found: dict[str, str] = {}
+    while match := _ATTRIBUTE.match(text, position, position + _LONGEST_ATTRIBUTE):
+        value = match[2] or ""
+        is_quoted = value[:1] in {'"', "'"}
+        found.setdefault(match[1].lower(), value[1:-1] if is_quoted else value)
+        position = match.end()
+    return found, position

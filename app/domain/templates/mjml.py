@@ -1,14 +1,18 @@
 """From MJML to HTML that mail programs can show, once when a template is saved."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mjml
 
+from app.domain.templates.nesting import require_shallow
 from app.domain.templates.sheltering import Sheltered, shelter
 from app.errors import Fault, Invalid
 
-_TAG = re.compile(r"<!--.*?-->|<(/?)(mj-[\w-]+|mjml)\b(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(/?)>", re.DOTALL)
+_START = re.compile(r"<!--|<(/?)(mj-[\w-]+|mjml)\b")
+_REST = re.compile(r"(?:[^<>\"']|\"[^\"]*\"|'[^']*')*?(/?)>")
+_LONGEST_TAG = 16 * 1024  # characters
 _ATTRIBUTES = re.compile(r"<[\w-]+(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*/?>")
 # Elements whose content is HTML, which the compiler reads as strictly as its own.
 _WITH_HTML = re.compile(
@@ -31,6 +35,16 @@ _KNOWN = frozenset(
 ) | {"mjml"}  # fmt: skip
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Tag:
+    """A tag of MJML with its line; its text is None where it lacks its end."""
+
+    name: str
+    line: int
+    closes: bool
+    text: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
     name: str
@@ -46,6 +60,7 @@ def to_html(source: str, field: str) -> str:
     faults = [Fault(field, text) for text in _structure_faults(sheltered.text)]
     if faults:
         raise Invalid(faults)
+    require_shallow(sheltered.text, field)
     try:
         html = mjml.mjml2html(sheltered.text, fonts={})
     except ValueError as exc:
@@ -64,26 +79,47 @@ def _structure_faults(text: str) -> list[str]:
     """Tell what is open too long, closed too early, or unknown; the compiler itself names no line."""
     found: list[str] = []
     opened: list[_Open] = []
-    for tag in _TAG.finditer(text):
-        closing, name, alone = tag[1], tag[2], tag[3]
-        if name is None:
-            continue
-        line = text.count("\n", 0, tag.start()) + 1
-        if closing:
-            fault = _closed(opened, name, line)
+    for tag in _tags(text):
+        if tag.closes:
+            fault = _closed(opened, tag.name, tag.line)
             if fault:
                 return [*found, fault]
             continue
-        if name not in _KNOWN:
-            found.append(f"line {line}: {_unknown(name)}")
-        elif not _ATTRIBUTES.fullmatch(tag[0]):
-            found.append(f'line {line}: <{name}> has an attribute that is not written as name="value"')
-        if not alone:
-            opened.append(_Open(name, line))
+        if tag.text is None:
+            return [*found, f"line {tag.line}: <{tag.name}> lacks its >"]
+        if tag.name not in _KNOWN:
+            found.append(f"line {tag.line}: {_unknown(tag.name)}")
+        elif not _ATTRIBUTES.fullmatch(tag.text):
+            found.append(
+                f'line {tag.line}: <{tag.name}> has an attribute that is not written as name="value"'
+            )
+        if not tag.text.endswith("/>"):
+            opened.append(_Open(tag.name, tag.line))
     found += [f"line {each.line}: <{each.name}> is never closed" for each in opened]
     if not found and not re.search(r"<mjml\b", text):
         found.append("line 1: a document in MJML begins with <mjml>; a layout may bring it along")
     return found
+
+
+def _tags(text: str) -> Iterator[_Tag]:
+    position, line, counted = 0, 1, 0
+    while found := _START.search(text, position):
+        position = found.end()
+        if found[2] is None:
+            position = text.find("-->", found.end())
+            if position < 0:
+                return
+            continue
+        line += text.count("\n", counted, found.start())
+        counted = found.start()
+        rest = _REST.match(text, found.end(), found.end() + _LONGEST_TAG)
+        position = rest.end() if rest else found.end()
+        yield _Tag(
+            name=found[2],
+            line=line,
+            closes=bool(found[1]),
+            text=text[found.start() : position] if rest else None,
+        )
 
 
 def _unknown(name: str) -> str:

@@ -1,8 +1,11 @@
 """Rules that hold only on some screens, kept stronger than the styles that were written into elements."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-_STYLE = re.compile(r"(<style\b[^>]*>)(.*?)(</style>)", re.IGNORECASE | re.DOTALL)
+_STYLE = re.compile(r"<style\b[^<>]*>", re.IGNORECASE)
+_END_OF_STYLE = re.compile(r"</style\s*>", re.IGNORECASE)
 _MEDIA = re.compile(r"@media\b[^{}]*\{", re.IGNORECASE)
 _RULE = re.compile(r"([^{}@]+)\{([^{}]*)\}")
 # A declaration ends at a semicolon that is neither in a text nor in brackets.
@@ -10,9 +13,44 @@ _DECLARATION = re.compile(r"(?:\"[^\"]*\"|'[^']*'|\([^()]*\)|[^;\"'()])+")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sheet:
+    """A <style> with its place in the source."""
+
+    start: int
+    end: int
+    tag: str
+    css: str
+
+
 def with_strong_media(html: str) -> str:
     """Mark what is declared under @media as important: an element's own style would win over it else."""
-    return _STYLE.sub(lambda found: f"{found[1]}{_strong(found[2])}{found[3]}", html)
+    pieces, position = [], 0
+    for sheet in sheets(html):
+        pieces += [html[position : sheet.start], sheet.tag, _strong(sheet.css), "</style>"]
+        position = sheet.end
+    return "".join([*pieces, html[position:]])
+
+
+def without_sheets(html: str) -> str:
+    """Take all style sheets out."""
+    pieces, position = [], 0
+    for sheet in sheets(html):
+        pieces.append(html[position : sheet.start])
+        position = sheet.end
+    return "".join([*pieces, html[position:]])
+
+
+def sheets(html: str) -> Iterator[Sheet]:
+    """Give all style sheets in order; what follows one that nothing closes is left out."""
+    position = 0
+    while opened := _STYLE.search(html, position):
+        closed = _END_OF_STYLE.search(html, opened.end())
+        if closed is None:
+            return
+        css = html[opened.end() : closed.start()]
+        yield Sheet(start=opened.start(), end=closed.end(), tag=opened.group(), css=css)
+        position = closed.end()
 
 
 def _strong(css: str) -> str:

@@ -10,7 +10,11 @@ _END_OF_RAW = re.compile(r"\{%[-+]?\s*endraw\s*[-+]?%\}")
 _INCLUDE = re.compile(r"\{%[-+]?\s*include\s+(?:'([^']*)'|\"([^\"]*)\")\s*[-+]?%\}")
 _CONTENT = re.compile(r"\{\{[-+]?\s*content\s*[-+]?\}\}")
 # What closes a tag must not be looked for inside of its texts.
-_PIECE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\}\}|%\}", re.DOTALL)
+_PIECE = re.compile(r"['\"]|\}\}|%\}")
+_REST_OF_TEXT = {
+    "'": re.compile(r"[^'\\]*(?:\\.[^'\\]*)*'", re.DOTALL),
+    '"': re.compile(r'[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL),
+}
 _CLOSING = {"{{": "}}", "{%": "%}"}
 
 
@@ -58,5 +62,14 @@ def _end(source: str, start: int, opening: str) -> int | None:
     if raw:
         closed = _END_OF_RAW.search(source, raw.end())
         return closed and closed.end()
-    pieces = _PIECE.finditer(source, start + 2)
-    return next((piece.end() for piece in pieces if piece.group() == _CLOSING[opening]), None)
+    position = start + 2
+    while piece := _PIECE.search(source, position):
+        if piece.group() == _CLOSING[opening]:
+            return piece.end()
+        position = piece.end()
+        if piece.group() in _REST_OF_TEXT:
+            text = _REST_OF_TEXT[piece.group()].match(source, position)
+            if text is None:
+                return None
+            position = text.end()
+    return None
