@@ -110,7 +110,9 @@ def stops_of_lane(stops: Iterable[Stop], priority: Priority, now: datetime) -> L
     for stop in stops:
         share = stop.share(now) if stop.concerns(priority) else 1.0
         if 0 < share < 1:
-            growing.append((stop, share))
+            # What was stopped of emergencies is late already: all of it goes at once.
+            if priority is not Priority.P0:
+                growing.append((stop, share))
         elif share == 0 and stop.scope in (StopScope.ALL, StopScope.PRIORITY):
             whole = stop
         elif share == 0:

@@ -66,3 +66,9 @@ def test_the_share_never_falls_while_sending_grows(minutes):
     shares = [gradual.share(NOON + each * MINUTE) for each in sorted(minutes)]
     assert shares == sorted(shares)
     assert all(0.1 <= share <= 1 for share in shares)
+
+
+def test_emergencies_go_at_once_after_a_stop_that_others_grow_after():
+    gradual = stop(includes_p0=True, ends_at=NOON, ramp_until=NOON + 10 * MINUTE)
+    assert stops_of_lane([gradual], Priority.P0, NOON + MINUTE) is NOTHING_STOPPED
+    assert stops_of_lane([gradual], Priority.P1, NOON + MINUTE).growing == ((gradual, 0.1),)

@@ -51,8 +51,10 @@ def parked(tools: Tools, lane: Lane, message: Claimed, stop: Stop, now: datetime
 
 
 def delayed(tools: Tools, lane: Lane, stops: LaneStops, message: Claimed, now: datetime) -> Decision:
-    """Put a message back to some time before sending has grown to its usual rate again."""
+    """Put a message back to some time before sending has grown to its usual rate, or its own is over."""
     until = max((stop.ramp_until for stop, _ in stops.growing if stop.ramp_until), default=now)
+    if lane.on_clock:
+        until = min(until, message.expires_at - LAST_MOMENT)
     wait = max((until - now) * tools.chance(), LAST_MOMENT)
     return _back(message, lane, wait, now, "let go slowly after a stop")
 

@@ -325,6 +325,18 @@ def test_a_growing_batch_lets_go_only_its_share(world, desk):
     assert all(row.scheduled_for < world.clock() + 11 * MINUTE for row in waiting)
 
 
+def test_an_alert_never_waits_past_its_time_for_sending_to_grow(world, desk):
+    batch = world.batch(priority="P1", message_type="alert", subject="Hello", body_text="Spring")
+    uuid = only(world.all(sa.select(message_batches.c.uuid))).uuid
+    message = world.one("P1", batch_id=batch, expires_at=world.clock() + 10 * MINUTE)
+    desk.stop("batch", str(uuid))
+    desk.resume(over=HOUR)
+    work(world.with_tools(chance=lambda: 0.9), "P1")
+    row = world.row(message)
+    assert row.status == "pending"
+    assert row.scheduled_for < row.expires_at
+
+
 def test_the_state_tells_how_far_sending_has_grown(world, desk):
     desk.stop()
     desk.resume(over=10 * MINUTE)
