@@ -58,7 +58,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "suppressions.new": OPERATORS,
     "suppressions.add": OPERATORS,
     "suppressions.import_form": OPERATORS,
-    "suppressions.import_file": OPERATORS,
+    "suppressions.take_in": OPERATORS,
     "suppressions.export": OPERATORS,
     "suppressions.export_all": OPERATORS,
     "suppressions.release": OPERATORS,

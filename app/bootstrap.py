@@ -40,6 +40,7 @@ from app.services.console_key import console_key
 from app.services.controls.service import EmergencyService
 from app.services.dead_letters import DeadLetterService
 from app.services.device_check import DeviceCheck
+from app.services.device_desk import DeviceDesk
 from app.services.devices import DeviceService
 from app.services.diagnostics.checking import Scene
 from app.services.diagnostics.names import Dns
@@ -352,6 +353,10 @@ class App:
     @cached_property
     def devices(self) -> DeviceService:
         return DeviceService(self.engine, stale_after=timedelta(days=self.settings.device_stale_days))
+
+    @cached_property
+    def device_desk(self) -> DeviceDesk:
+        return DeviceDesk(self.engine, stale_after=timedelta(days=self.settings.device_stale_days))
 
     @cached_property
     def device_check(self) -> DeviceCheck:

@@ -102,8 +102,7 @@ class DeviceService:
         with unavailable_when_down(), self._engine.begin() as conn:
             row = _by_token(conn, token, lock=True)
             if row.deactivated_at is None:
-                _leave_topics(conn, row)
-                row = _deactivate(conn, row.id, "asked")
+                row = take_out(conn, row)
         return self._view(row)
 
     def get(self, device: int) -> DeviceView:
@@ -168,6 +167,12 @@ def active_devices(
     if platform is not None:
         query = query.where(_C.platform == platform)
     return tuple(conn.execute(query.order_by(_C.last_seen_at.desc(), _C.id.desc())))
+
+
+def take_out(conn: sa.Connection, row: sa.Row[Any]) -> sa.Row[Any]:
+    """Take a device, whose row is locked, out of use because somebody asked for it; gives its row anew."""
+    _leave_topics(conn, row)
+    return _deactivate(conn, row.id, "asked")
 
 
 def _checked(draft: DeviceDraft, field: str = "token") -> DeviceDraft:

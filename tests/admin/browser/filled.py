@@ -8,9 +8,11 @@ from app.bootstrap import App
 from app.db.tables import channel_health, message_queue
 from app.services.audit import Who, record
 from app.services.keys import create_client, create_key
+from tests.admin.browser.filled_devices import fill_devices
 from tests.admin.browser.filled_home import fill_home
 from tests.admin.browser.filled_limits import fill_limits
 from tests.admin.browser.filled_messages import fill_message
+from tests.admin.browser.filled_suppressions import fill_suppressions
 from tests.admin.browser.filled_templates import fill_templates
 
 NOW = datetime.now(UTC)
@@ -25,12 +27,15 @@ def fill(app: App) -> tuple[str, ...]:
         fill_home(conn)
         _changes(conn)
         message = fill_message(conn)
+        suppressions = fill_suppressions(conn)
+        fill_devices(conn)
     create_client(app.engine, OPERATOR, "shop", description="Orders and invoices")
     create_key(
         app.engine, OPERATOR, "shop", "checkout", ["messages:send"], allowed_addresses=["192.0.2.0/24"]
     )
     return (
         message,
+        *suppressions,
         *fill_templates(app),
         *fill_limits(app),
         "/admin/account/password",

@@ -1,0 +1,24 @@
+"""Files that people hand to the console: read in pieces, never held on disk by name."""
+
+from collections.abc import Iterator
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+
+from app.errors import Invalid
+
+_CHUNK = 64 * 1024
+
+
+def given_file(field: str) -> FileStorage:
+    """Give the file of a form; raises Invalid where none was chosen."""
+    file = request.files.get(field)
+    if file is None or not file.filename:
+        raise Invalid.of(field, "Choose a file.")
+    return file
+
+
+def chunks(file: FileStorage) -> Iterator[bytes]:
+    """Give a file in pieces."""
+    while piece := file.stream.read(_CHUNK):
+        yield piece
