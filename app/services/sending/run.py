@@ -91,6 +91,7 @@ class ClaimRun:
             return step()
         except ClaimClosed:
             # Another process has released the claim; what it did not know is still ours to tell.
+            give_back(self._tools, [message for _, message in self._queue])
             self._queue.clear()
             log.warning("claim lost", claim=str(self._book.claim), lane=self._lane.priority.value)
         except Unavailable as exc:
@@ -216,6 +217,9 @@ class ClaimRun:
         for (gateway, messages, envelopes), reply in finished:
             self._reports.timed(gateway, reply.elapsed)
             outcomes = self._outcomes(gateway, envelopes, reply)
+            # Before anything else, so that what was taken is known whatever goes wrong with telling of it.
+            for message, outcome in zip(messages, outcomes, strict=True):
+                self._answers[message.id] = answers.spell(gateway, outcome)
             now = self._tools.now()
             self._bills |= bills(self._tools.catalog, gateway, messages, envelopes, outcomes, now=now)
             heard[gateway].append((messages, outcomes, reply.elapsed))
@@ -232,7 +236,6 @@ class ClaimRun:
         for messages, outcomes, _ in answered:
             heed(self._tools, gateway, self._all, messages, outcomes)
             for message, outcome in zip(messages, outcomes, strict=True):
-                self._answers[message.id] = answers.spell(gateway, outcome)
                 self._conclude(gateway, message, outcome, ill=ill)
                 refused |= self._reports.hear_of_sender(gateway, message, outcome)
         if ill or refused:
@@ -301,10 +304,11 @@ class ClaimRun:
 
     def _finish(self) -> None:
         """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
-        self._reports.finish()
         finished = self._ending.finish()
         forget(self._tools, self._all)
         if finished:
             self._book.forget()
         elif self._answers:
             self._guarded(lambda: self._book.advance(self._answers, []))
+        # Only then: whatever goes wrong with what is told must not cost what is known.
+        self._reports.finish()

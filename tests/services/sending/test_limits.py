@@ -354,3 +354,17 @@ def test_without_rate_limiting_nothing_is_limited(world):
     messages = crowd(free, "P3", 20)
     lane.work(free.tools, Priority.P3, sweep=False)
     assert free.statuses(messages) == {"sent": 20}
+
+
+def test_a_worker_that_lost_its_claim_gives_back_what_it_did_not_use(world):
+    world.limit("domain", "slow.example", max_per_hour=1000)
+    crowd(world, "P3", 40)
+    world.gateways.slow_down(500)
+
+    def take_away():
+        [claim] = world.claims()
+        world.tools.ledger.close(claim.uuid)
+
+    with meanwhile(lambda: world.claims() and world.gateways.requests("postal"), take_away):
+        work(world, "P3")
+    assert 0 < used(world, per_hour=1000).per_hour == world.gateways.accepted() < 40
