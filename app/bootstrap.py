@@ -57,6 +57,7 @@ from app.services.messages import MessageService
 from app.services.name_counts import NameCounts
 from app.services.openid import OpenId, openid_provider
 from app.services.prices import PriceService
+from app.services.received_webhooks import ReceivedWebhooks
 from app.services.recipients import RecipientService
 from app.services.reputation import ReputationService
 from app.services.second_factor import SecondFactor
@@ -78,6 +79,7 @@ from app.services.topics import TopicService
 from app.services.tracing import Traces
 from app.services.trial_messages import TrialMessages
 from app.services.webhooks import WebhookService
+from app.services.withholding import Withholding, secret_values
 from app.settings import PROJECT, Settings
 from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
 
@@ -384,6 +386,17 @@ class App:
     @cached_property
     def webhooks(self) -> WebhookService:
         return WebhookService(self.engine, self.webhook_vendors, self.wake, self.transports, _now)
+
+    @cached_property
+    def received_webhooks(self) -> ReceivedWebhooks:
+        return ReceivedWebhooks(
+            self.engine,
+            self.redis,
+            frozenset(self.webhook_vendors),
+            withholding=Withholding(secret_values(self.settings)),
+            wake=self.wake,
+            now=_now,
+        )
 
     @cached_property
     def clock(self) -> DatabaseClock:

@@ -84,6 +84,10 @@ class LimitsPage(ListPage):
         except Invalid:
             return self.app.limits.events(limit=_EVENTS_SHOWN)
 
+    def each(self, window: str) -> str:
+        """Say how long a window is, behind its figure."""
+        return " an hour" if window == "hour" else f" a {window}"
+
     def place(self, pace: PaceView) -> str:
         """Say to whom a pace applies."""
         return place(pace)

@@ -64,6 +64,12 @@ webhook_inbox = Table(
     Column("result", Text),
     Column("erased_at", TIME),
     Index("webhook_inbox_received_at_idx", "received_at", postgresql_using="brin"),
+    Index("webhook_inbox_gateway_idx", "gateway", "id"),
+    Index(
+        "webhook_inbox_failed_idx",
+        "id",
+        postgresql_where=text("((result ~~ 'failed%'::text) AND (processed_at IS NOT NULL))"),
+    ),
     Index("webhook_inbox_waiting_idx", "id", postgresql_where=text("(processed_at IS NULL)")),
 )
 
