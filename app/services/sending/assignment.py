@@ -28,7 +28,8 @@ class Assignment:
 
     `moved` tells for a message that goes elsewhere than meant, where it was to go. `probes` are by gateway,
     `sender_probes` by gateway and sender. `full` are gateways whose own limits are used up, `stuck` the
-    messages that no gateway but these would take.
+    messages that no gateway but these would take; `ill_until` tells for a stuck one when another, that is
+    ill, lets probes through.
     """
 
     by_gateway: dict[str, list[Claimed]] = field(default_factory=lambda: defaultdict(list))
@@ -39,6 +40,7 @@ class Assignment:
     changes: list[Change] = field(default_factory=list)
     full: set[str] = field(default_factory=set)
     stuck: list[Claimed] = field(default_factory=list)
+    ill_until: dict[int, datetime] = field(default_factory=dict)
 
     def absorb(self, later: "Assignment") -> None:
         """Take in where messages go after all that were to go elsewhere."""
@@ -104,23 +106,27 @@ def assign(
     now: datetime,
     *,
     without: frozenset[str] = frozenset(),
+    waiting: bool = True,
 ) -> Assignment:
     """Give each message to a gateway that fits and is well.
 
     Where none is well, emergency and transactional messages try their first choice anyway; the others
     wait until a breaker lets probes through. Raises Unavailable without Redis, but for emergencies,
     which then go without asking the breakers. `without` leaves out gateways that are full: a message for
-    which no other healthy one is left is stuck.
+    which no other healthy one is left is stuck, or has none left at all where it is not worth `waiting`.
     """
-    return _Assigning(tools, lane, now, without).over(messages)
+    return _Assigning(tools, lane, now, without, waiting=waiting).over(messages)
 
 
 class _Assigning:
-    def __init__(self, tools: Tools, lane: Lane, now: datetime, full: frozenset[str]) -> None:
+    def __init__(
+        self, tools: Tools, lane: Lane, now: datetime, full: frozenset[str], *, waiting: bool
+    ) -> None:
         self._tools = tools
         self._lane = lane
         self._now = now
         self._full = full
+        self._waiting = waiting
         self._result = Assignment()
         self._retry_at: dict[str, datetime] = {}
         self._ways: dict[Needs, Chain] = {}
@@ -271,8 +277,11 @@ class _Assigning:
 
     def _settle_for_less(self, unplaced: list[tuple[Claimed, list[str]]]) -> None:
         """Nothing healthy is left for these."""
-        if self._full:
+        if self._full and self._waiting:
             self._result.stuck += [message for message, _ in unplaced]
+            self._result.ill_until |= {
+                message.id: self._retry_at[choices[0]] for message, choices in unplaced
+            }
             return
         for message, choices in unplaced:
             first = message.gateway if message.gateway in self._retry_at else choices[0]

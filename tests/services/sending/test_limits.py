@@ -368,3 +368,52 @@ def test_a_worker_that_lost_its_claim_gives_back_what_it_did_not_use(world):
     with meanwhile(lambda: world.claims() and world.gateways.requests("postal"), take_away):
         work(world, "P3")
     assert 0 < used(world, per_hour=1000).per_hour == world.gateways.accepted() < 40
+
+
+def full_postal_and_ill_ses(world):
+    """Let Postal's own limit be used up for an hour, while SES is believed to be ill."""
+    world.limit("gateway", "postal", max_per_hour=1)
+    world.one("P3")
+    work(world, "P3")
+    world.tools.breakers.trip(Channel.EMAIL, "ses", "it refuses everything")
+
+
+def test_an_emergency_tries_a_gateway_that_is_ill_rather_than_wait_for_tokens(world):
+    full_postal_and_ill_ses(world)
+    message = world.one("P0", expires_at=world.clock() + timedelta(minutes=5))
+    work(world, "P0")
+    assert world.row(message).status == "sent"
+    assert world.gateways.taken(message.uuid) == ["ses"]
+
+
+def test_an_emergency_that_no_gateway_may_take_looks_again_soon(world):
+    for gateway in ("postal", "ses"):
+        world.limit("gateway", gateway, max_per_hour=1)
+        world.one("P3", gateway=gateway, gateway_pinned=True)
+    lane.work(world.tools, Priority.P3, sweep=True)
+    for priority, claim in world.wake.claims:
+        lane.work_claim(world.tools, priority, claim)
+    message = world.one("P0", expires_at=world.clock() + timedelta(minutes=5))
+    work(world, "P0")
+    row = world.row(message)
+    assert row.status == "pending"
+    assert row.scheduled_for < world.clock() + timedelta(seconds=31)
+
+
+def test_an_alert_waits_for_an_ill_gateway_where_tokens_would_come_too_late(world):
+    full_postal_and_ill_ses(world)
+    message = world.one("P1", expires_at=world.clock() + timedelta(minutes=5))
+    work(world, "P1")
+    row = world.row(message)
+    assert (row.status, row.attempts) == ("pending", 0)
+    assert row.scheduled_for < world.clock() + timedelta(seconds=31)
+
+
+def test_an_alert_waits_for_tokens_where_they_come_in_time(world):
+    world.limit("gateway", "postal", max_per_minute=1)
+    world.one("P3")
+    work(world, "P3")
+    world.tools.breakers.trip(Channel.EMAIL, "ses", "it refuses everything")
+    message = world.one("P1", expires_at=world.clock() + timedelta(minutes=15))
+    work(world, "P1")
+    assert world.row(message).scheduled_for > world.clock() + timedelta(seconds=40)
