@@ -1,5 +1,6 @@
 """Replaying: dead letters back into the queue, a few at a time, each of them once."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,6 +22,8 @@ from app.services.dead_letter_rows import Criteria, oldest
 AHEAD = timedelta(seconds=30)
 REFILLED_AT = AHEAD / 2
 FEWEST, MOST = 10, 1000
+# Whoever asked does not wait longer for what matches to be found; the scheduler goes on looking.
+LONGEST = 2.0  # seconds
 
 _R = replays.c
 Lanes = Mapping[Priority, Lane]
@@ -60,15 +63,18 @@ def put_back(
 def advance(engine: sa.Engine, lanes: Lanes, replay: UUID) -> set[Priority]:
     """Put back what of a replay is due by now or soon; gives the lanes that something was put into.
 
-    Where another process is at it, that one goes on alone. Raises Unavailable.
+    Ends after LONGEST, however many letters it has to look through. Where another process is at it, that
+    one goes on alone. Raises Unavailable.
     """
     woken: set[Priority] = set()
-    while True:
+    ends_at = time.monotonic() + LONGEST
+    while time.monotonic() < ends_at:
         with unavailable_when_down(), engine.begin() as conn:
             lanes_of_slice = _slice(conn, lanes, replay)
         if lanes_of_slice is None:
-            return woken
+            break
         woken |= lanes_of_slice
+    return woken
 
 
 def running(engine: sa.Engine) -> list[UUID]:
@@ -95,8 +101,12 @@ def _slice(conn: sa.Connection, lanes: Lanes, uuid: UUID) -> set[Priority] | Non
     # What failed again after it was put back is another matter.
     criteria = replace(criteria, until=min(criteria.until or replay.created_at, replay.created_at))
     pause = timedelta(seconds=1 / replay.per_second)
-    look = max(FEWEST, min(MOST, int(AHEAD / pause)))
-    rows, edge = oldest(conn, criteria, after=replay.position, look=look)
+    soon = max(FEWEST, min(MOST, int(AHEAD / pause)))
+    # However slow it is, what does not match is passed over quickly.
+    rows, edge = oldest(conn, criteria, after=replay.position, look=MOST)
+    if len(rows) > soon:
+        rows = rows[:soon]
+        edge = rows[-1].id
     start = max(replay.now, replay.next_at)
     done = put_back(
         conn,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.db.tables import replays
 from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import Conflict, Invalid, KeyReused, NotFound, TocsinError
+from app.services import replaying
 from app.services.dead_letter_rows import Criteria
 from app.services.sending.lane import work
 from app.services.upkeep.replays import advance_replays
@@ -285,3 +286,15 @@ def test_the_lanes_hear_of_what_is_due_again(desk):
     desk.world.one("P3", status="failed")
     replay(desk)
     assert desk.world.wake.lanes == [(Priority.P1, False), (Priority.P3, False)]
+
+
+def test_what_a_replay_does_not_mean_is_passed_over_quickly_and_not_for_ever(desk, monkeypatch):
+    desk.world.add("P3", 2500, status="failed", gateway="ses")
+    meant = desk.put("failed", gateway="postal")
+    monkeypatch.setattr(replaying, "LONGEST", 0.0)
+    criteria = Criteria(statuses=(Status.FAILED,), gateway="postal")
+    begun = replay(desk, criteria, per_second=0.1)
+    assert (begun.state, desk.world.row(meant).status) == ("running", "failed")
+    monkeypatch.undo()
+    advance_replays(desk.world.tools)
+    assert desk.world.row(meant).status == "pending"
