@@ -15,10 +15,12 @@ from admin.pages.gateways import GatewaysPage
 from admin.pages.home import HomePage
 from admin.pages.limits import LimitsPage
 from admin.pages.messages import MessagesPage
+from admin.pages.senders import SendersPage
 from admin.pages.suppressions import SuppressionsPage
 from admin.pages.template_editor import TemplateEditorPage
 from admin.pages.templates import TemplatesPage
 from admin.pages.users import UsersPage
+from admin.pages.webhooks import WebhooksPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ GROUPS = (
     Group("", (HomePage, EmergencyPage)),
     Group("Traffic", (MessagesPage, TemplatesPage)),
     Group("Recipients", (SuppressionsPage, DevicesPage)),
-    Group("Delivery", (GatewaysPage, LimitsPage, DeadLettersPage, UnknownPage, DiagnosticsPage)),
+    Group(
+        "Delivery",
+        (GatewaysPage, LimitsPage, SendersPage, WebhooksPage, DeadLettersPage, UnknownPage, DiagnosticsPage),
+    ),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )
 

@@ -61,7 +61,9 @@ class SenderService:
         self._catalog = catalog
         self._phone_region = phone_region
 
-    def save(self, who: Who, channel: Channel, slug: str, draft: SenderDraft) -> SenderView:
+    def save(
+        self, who: Who, channel: Channel, slug: str, draft: SenderDraft, *, why: str | None = None
+    ) -> SenderView:
         """Make or replace an identity; a type that it becomes default for is taken from the others.
 
         Raises Invalid.
@@ -79,6 +81,7 @@ class SenderService:
                 f"sender:{channel}/{slug}",
                 before=asdict(_view(before)) if before else None,
                 after=asdict(view),
+                why=why,
             )
         self._catalog.forget()
         return view
@@ -96,14 +99,14 @@ class SenderService:
         with unavailable_when_down(), self._engine.connect() as conn:
             return tuple(_view(row) for row in conn.execute(query))
 
-    def remove(self, who: Who, channel: Channel, slug: str) -> None:
+    def remove(self, who: Who, channel: Channel, slug: str, *, why: str | None = None) -> None:
         """Take an identity out of use; messages that wait for it find none. Raises NotFound."""
         with unavailable_when_down(), self._engine.begin() as conn:
             _required(_find(conn, channel, slug))
             conn.execute(
                 sa.update(senders).where(_C.channel == channel, _C.slug == slug).values(is_active=False)
             )
-            record(conn, who, "sender.remove", f"sender:{channel}/{slug}")
+            record(conn, who, "sender.remove", f"sender:{channel}/{slug}", why=why)
         self._catalog.forget()
 
     def _checked(self, channel: Channel, slug: str, draft: SenderDraft) -> str:

@@ -12,8 +12,10 @@ from tests.admin.browser.filled_devices import fill_devices
 from tests.admin.browser.filled_home import fill_home
 from tests.admin.browser.filled_limits import fill_limits
 from tests.admin.browser.filled_messages import fill_message
+from tests.admin.browser.filled_senders import fill_senders
 from tests.admin.browser.filled_suppressions import fill_suppressions
 from tests.admin.browser.filled_templates import fill_templates
+from tests.admin.browser.filled_webhooks import fill_webhooks
 
 NOW = datetime.now(UTC)
 OPERATOR = Who(actor="console/anna@example.com", origin="192.0.2.7")
@@ -38,6 +40,8 @@ def fill(app: App) -> tuple[str, ...]:
         *suppressions,
         *fill_templates(app),
         *fill_limits(app),
+        *fill_senders(app),
+        *fill_webhooks(app),
         "/admin/account/password",
         "/admin/account/second-factor",
         "/admin/users/new",
