@@ -93,13 +93,7 @@ class StopWatch:
     def refresh(self) -> Known:
         """Ask now; where nobody answers, what was known stays and grows older."""
         with self._asking:
-            known = self._of_postgres()
-            if known is not None:
-                self._known = known
-                self._copy(known)
-            else:
-                self._known = self._of_redis() or self._known
-            return self._known
+            return self._ask()
 
     def ring(self) -> None:
         """Have all processes ask at once: a stop was made or lifted. A hint; they ask anyway."""
@@ -137,7 +131,20 @@ class StopWatch:
             return known
         if self._asking.locked() and priority is Priority.P0 and known is not _NOBODY_KNOWS:
             return known
-        return self.refresh()
+        with self._asking:
+            # Another thread may have asked while this one waited; with a slow database, each asking anew
+            # would make the last one wait for all.
+            was_asked = self._known is not known and self._known.is_fresh
+            return self._known if was_asked else self._ask()
+
+    def _ask(self) -> Known:
+        known = self._of_postgres()
+        if known is not None:
+            self._known = known
+            self._copy(known)
+        else:
+            self._known = self._of_redis() or self._known
+        return self._known
 
     def _in_force(self) -> set[int]:
         known = self._known

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -71,6 +72,25 @@ def test_where_nobody_follows_whoever_looks_asks(desk, other):
     assert other.of_lane(Priority.P3) is NOTHING_STOPPED
     desk.stop()
     wait_for(lambda: is_stopped(other), within=1)
+
+
+class SlowlyAnswered(StopWatch):
+    """A process whose database takes half of the time that an answer holds."""
+
+    asked = 0
+
+    def _of_postgres(self):
+        self.asked += 1
+        threading.Event().wait(stops.HOLDS / 2)
+        return super()._of_postgres()
+
+
+def test_threads_that_wait_for_a_slow_database_share_its_answer(world):
+    watch = SlowlyAnswered(world.app.engine, world.app.redis)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(watch.of_lane, [Priority.P3] * 8))
+    assert found == [NOTHING_STOPPED] * 8
+    assert watch.asked == 1
 
 
 def test_a_stop_outlives_an_emptied_redis_and_a_new_process(world, desk, other):
