@@ -26,6 +26,8 @@ PACES = {
     "wake topics": MINUTE,
     "review held": MINUTE,
     "abandoned uploads": MINUTE,
+    "go on clearing": SECOND,
+    "call back stopped": SECOND,
     "restore breakers": MINUTE,
     "restore limits": 10 * SECOND,
     "look up mail servers": MINUTE,
