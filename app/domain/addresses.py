@@ -6,6 +6,9 @@ from app.domain.vocabulary import Channel
 _SEEN_DIGITS = 3
 _FEWEST_DIGITS_TO_SHOW = 7
 
+# What stands where an erased address stood begins with this, as no address does.
+ERASED = "erased-"
+
 
 def canonical(
     channel: Channel, address: str, *, region: str | None = None, platform: str | None = None
@@ -27,6 +30,11 @@ def canonical(
 def suppression_key(channel: Channel, canonical_address: str) -> str:
     """Give what suppressions and duplicates compare: email in lower case, all else as it is."""
     return canonical_address.lower() if channel is Channel.EMAIL else canonical_address
+
+
+def is_erased(address: str) -> bool:
+    """Tell whether this only stands where an address stood that was erased."""
+    return address.startswith(ERASED)
 
 
 def domain_of(email: str) -> str:

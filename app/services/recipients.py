@@ -14,6 +14,7 @@ from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import device_tokens, inbound_messages, message_queue, sequence_steps, suppression_list
 from app.domain import emails, phone_numbers
+from app.domain.addresses import ERASED
 from app.domain.callers import SCOPES, Caller
 from app.domain.vocabulary import Channel, Status
 from app.errors import Invalid, NotFound
@@ -90,7 +91,7 @@ class RecipientService:
             raise Invalid.of("why", "is missing: say why, for the audit log")
         meant = self._meant(address)
         parameters = {
-            "name": f"erased-{_salted(meant)}",
+            "name": f"{ERASED}{_salted(meant)}",
             "keys": list(meant.keys),
             "spellings": list(meant.spellings),
             "source": source,

@@ -1,4 +1,4 @@
-"""What may not go after all: suppressed meanwhile, or too late."""
+"""What may not go after all: suppressed or erased meanwhile, or too late."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from app.db.arrays import flags, numbers, texts
 from app.db.sql import run
 from app.db.tables import device_tokens
-from app.domain.addresses import suppression_key
+from app.domain.addresses import is_erased, suppression_key
 from app.domain.decisions import Decision, Event
 from app.domain.lanes import Lane
 from app.domain.suppression import MARKETING, reasons_that_block
@@ -32,6 +32,8 @@ def refused(
     for message in _out_of_use(conn, messages):
         decisions.setdefault(message.id, _suppressed(message, "inactive_device"))
     for message in messages:
+        if is_erased(message.recipient_address):
+            decisions.setdefault(message.id, _cancelled(message))
         if message.expires_at <= now:
             decisions.setdefault(message.id, _expired(message))
     return decisions
@@ -82,6 +84,18 @@ def _suppressed(message: Claimed, reason: str) -> Decision:
         possible_duplicate=message.possible_duplicate,
         error=f"the recipient is suppressed: {reason}",
         events=(Event(event_type=EventType.SUPPRESSED, data={"reason": reason}),),
+    )
+
+
+def _cancelled(message: Claimed) -> Decision:
+    return Decision(
+        status=Status.CANCELLED,
+        gateway=message.gateway,
+        attempts=message.attempts,
+        tried=tuple(message.tried),
+        possible_duplicate=message.possible_duplicate,
+        error="the recipient's address was erased",
+        events=(Event(event_type=EventType.CANCELLED, data={"erased": True}),),
     )
 
 

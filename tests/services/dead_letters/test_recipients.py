@@ -169,3 +169,13 @@ def test_that_it_was_given_out_is_kept_without_the_address(desk, people):
     exported(people, ADA)
     [line] = desk.world.all(sa.select(audit_log).where(audit_log.c.action == "recipient.export"))
     assert (line.actor, "ada" in line.target.lower()) == ("alice", False)
+
+
+def test_what_was_erased_is_never_sent_though_it_is_replayed(desk, people):
+    message = desk.put("failed", recipient_address=ADA)
+    erase(people)
+    desk.letters.replay_one(ALICE, message.uuid, owner=None, why="it is mended")
+    work(desk.world.tools, Priority.P3, sweep=True)
+    assert desk.world.row(message).status == "cancelled"
+    assert desk.world.history(message)[-2:] == ["replayed", "cancelled"]
+    assert desk.world.gateways.requests("postal") == 0
