@@ -15,6 +15,7 @@ from flask_admin.theme import Bootstrap4Theme
 from admin import banners, faults, formats, guard, headers, overview, people, signing_in
 from admin.menu import FURTHER, GROUPS
 from admin.page import Page
+from admin.pages import batch_upload
 from app.api import application as api
 from app.api.calls import ROUTE
 from app.api.observing import Observed
@@ -27,6 +28,8 @@ ROOT = "/admin"
 
 _BOOTSTRAP = f"{ROOT}/bootstrap.css"
 _LARGEST_FORM = 2 * 1024 * 1024
+# A form with a list of recipients, and what else it says.
+_LARGER_FORMS = {"batch_upload.take_in": batch_upload.LARGEST + 256 * 1024}
 
 
 def create_console(app: App) -> Flask:
@@ -47,6 +50,7 @@ def create_console(app: App) -> Flask:
     )
     flask.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     flask.before_request(_note_route)
+    flask.before_request(_allow_larger)
     overview.install(flask, app)
     _keep_to_share(flask, Shares(app.settings))
     guard.install(flask, app)
@@ -148,3 +152,10 @@ def _versions() -> dict[str, str]:
 
 def _note_route() -> None:
     request.environ[ROUTE] = request.url_rule.rule if request.url_rule else f"{ROOT}/…"
+
+
+def _allow_larger() -> None:
+    """Let a few forms be larger; before anything reads them."""
+    larger = _LARGER_FORMS.get(request.endpoint or "")
+    if larger is not None:
+        request.max_content_length = larger

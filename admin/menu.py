@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from admin.account import AccountPage
 from admin.page import Page
 from admin.pages.audit import AuditPage
+from admin.pages.batch_upload import BatchUploadPage
+from admin.pages.batches import BatchesPage
 from admin.pages.clients import ClientsPage
 from admin.pages.dead_letters import DeadLettersPage, UnknownPage
 from admin.pages.devices import DevicesPage
@@ -33,7 +35,7 @@ class Group:
 
 GROUPS = (
     Group("", (HomePage, EmergencyPage)),
-    Group("Traffic", (MessagesPage, TemplatesPage)),
+    Group("Traffic", (MessagesPage, BatchesPage, TemplatesPage)),
     Group("Recipients", (SuppressionsPage, DevicesPage)),
     Group(
         "Delivery",
@@ -43,4 +45,4 @@ GROUPS = (
 )
 
 # Not in the menu.
-FURTHER: Sequence[type[Page]] = (AccountPage, TemplateEditorPage)
+FURTHER: Sequence[type[Page]] = (AccountPage, BatchUploadPage, TemplateEditorPage)

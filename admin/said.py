@@ -3,7 +3,10 @@
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
+from flask import request
+
 from admin.actions import Wish
+from admin.page import LONGEST_REASON
 from app.errors import Invalid
 
 _DIGITS = 18  # that always fit a bigint
@@ -16,6 +19,14 @@ def number(text: str, field: str, words: str = "must be a whole number") -> int 
     if not _is_number(text):
         raise Invalid.of(field, words)
     return int(text)
+
+
+def reason_given() -> str:
+    """Read why somebody does something, which the audit log keeps."""
+    why = request.form.get("why", "").strip()
+    if not why or len(why) > LONGEST_REASON:
+        raise Invalid.of("why", f"Say why, in {LONGEST_REASON} characters at most: the audit log keeps it.")
+    return why
 
 
 def numbers_selected(wish: Wish) -> list[int]:

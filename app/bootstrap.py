@@ -33,6 +33,7 @@ from app.limits.minutes import MinuteCounts
 from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.audit_reading import AuditService
+from app.services.batch_desk import BatchDesk
 from app.services.canaries import Canaries, addresses_of
 from app.services.catalog import Catalog
 from app.services.clock import DatabaseClock
@@ -50,6 +51,7 @@ from app.services.gauges import Gauges
 from app.services.held_decisions import HeldDecisions
 from app.services.help_desk import HelpDesk
 from app.services.inbound_messages import InboundService
+from app.services.kept_uploads import UploadShelf
 from app.services.keys import Authenticator
 from app.services.limit_watch import LimitWatch
 from app.services.limits import LimitsService
@@ -223,6 +225,14 @@ class App:
     @cached_property
     def messages(self) -> MessageService:
         return MessageService(self.engine, self.catalog, self.wake, self.settings)
+
+    @cached_property
+    def batch_desk(self) -> BatchDesk:
+        return BatchDesk(self.engine, self.catalog, self.settings, self.messages)
+
+    @cached_property
+    def upload_shelf(self) -> UploadShelf:
+        return UploadShelf(self.redis)
 
     @cached_property
     def dead_letters(self) -> DeadLetterService:

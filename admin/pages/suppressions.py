@@ -11,10 +11,10 @@ from admin import people, suppression_forms
 from admin.actions import Action, Preview, Wish
 from admin.exports import csv_file
 from admin.lists import Empty, Filter, Found, ListPage
-from admin.page import LONGEST_REASON, expose
-from admin.said import numbers_selected
+from admin.page import expose
+from admin.said import numbers_selected, reason_given
 from admin.uploads import chunks, given_file
-from app.errors import Fault, Invalid, NotFound
+from app.errors import Invalid, NotFound
 from app.services import suppression_looking
 from app.services.audit import Who
 from app.services.suppressions import Imported
@@ -86,7 +86,7 @@ class SuppressionsPage(ListPage):
     def add(self) -> ResponseReturnValue:
         """Suppress one address."""
         try:
-            why = _reason_given()
+            why = reason_given()
             draft = suppression_forms.draft_of(request.form)
             view, is_new = self.app.suppressions.add(people.who(), draft, source="console", why=why)
         except Invalid as exc:
@@ -108,12 +108,12 @@ class SuppressionsPage(ListPage):
     def take_in(self) -> ResponseReturnValue:
         """Add what a file lists, and tell what came of it."""
         try:
-            why = _reason_given()
-            file = given_file("file")
-            is_csv = (file.filename or "").lower().endswith(".csv")
-            service = self.app.suppressions
-            take = service.import_csv if is_csv else service.import_ndjson
-            imported = take(people.who(), chunks(file), why=why)
+            why = reason_given()
+            with given_file("file") as file:
+                is_csv = (file.filename or "").lower().endswith(".csv")
+                service = self.app.suppressions
+                take = service.import_csv if is_csv else service.import_ndjson
+                imported = take(people.who(), chunks(file), why=why)
         except Invalid as exc:
             faults = {
                 ("file" if fault.field == "recipients" else fault.field): fault.message
@@ -196,12 +196,3 @@ class SuppressionsPage(ListPage):
         except NotFound:
             return False
         return True
-
-
-def _reason_given() -> str:
-    why = request.form.get("why", "").strip()
-    if not why or len(why) > LONGEST_REASON:
-        raise Invalid(
-            [Fault("why", f"Say why, in {LONGEST_REASON} characters at most: the audit log keeps it.")]
-        )
-    return why

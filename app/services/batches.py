@@ -14,6 +14,7 @@ from app.domain.vocabulary import Channel, MessageType, Priority, Status
 from app.errors import Conflict, NotFound
 from app.queue import PACKAGE
 from app.services import paging
+from app.services.audit import Who, record
 from app.services.views import BatchView, Page, RejectView
 
 MOST_REJECTS = 10_000
@@ -53,13 +54,26 @@ def batch_rejects_page(
     return Page(items=found[:limit], next=following)
 
 
-def cancel_batch(engine: sa.Engine, caller: Caller, uuid: UUID, *, source: str = "api") -> None:
-    """Cancel what is still pending or waiting; see MessageService. Cut short, it may be repeated."""
+def cancel_batch(
+    engine: sa.Engine,
+    caller: Caller,
+    uuid: UUID,
+    *,
+    source: str = "api",
+    who: Who | None = None,
+    why: str | None = None,
+) -> None:
+    """Cancel what is still pending or waiting; see MessageService. Cut short, it may be repeated.
+
+    `who` is somebody who does it by hand, which the audit log keeps.
+    """
     with unavailable_when_down():
         with engine.begin() as conn:
             batch = _row(conn, caller, uuid)
             if run(conn, PACKAGE, "cancel_batch", {"batch": batch.id}).one_or_none() is None:
                 raise Conflict(f"the batch is {batch.state}; nothing of it is left to cancel")
+            if who is not None:
+                record(conn, who, "batch.cancel", f"batch:{uuid}", why=why)
         _cancel_messages(engine, batch.id, source)
         _cancel_staged(engine, batch.id)
 

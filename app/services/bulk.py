@@ -27,6 +27,9 @@ from app.services.views import BatchAccepted
 from app.settings import Settings
 from app.wake import Wake
 
+# Writes something down in the transaction that accepts a batch.
+Noted = Callable[[sa.Connection, UUID], None]
+
 _TRIES = 3
 
 
@@ -47,28 +50,21 @@ class BulkIntake:
         *,
         idempotency_key: str | None,
         request_hash: Callable[[], bytes],
+        noted: Noted | None = None,
     ) -> BatchAccepted:
         """Stage all rows under the key's protection; the last commit accepts the batch."""
         idempotency.check_key(idempotency_key)
         with unavailable_when_down():
-            the_plan = self._plan(caller, head)
+            the_plan = bulk_plan(caller, head, self._catalog, self._settings)
             begun = self._begin(_head_parameters(caller, head, the_plan, idempotency_key))
             if not isinstance(begun, Upload):
                 return _replayed(begun, rows, request_hash)
             check = RowCheck(head, the_plan, self._settings.phone_region)
-            accepted = self._all_or_nothing(begun, head, check, rows, request_hash)
+            accepted = self._all_or_nothing(begun, head, check, rows, request_hash, noted=noted)
         self._wake.batch(the_plan.lane.priority, begun.id)
         good = accepted.received - accepted.invalid
         count_accepted(the_plan.lane.priority, head.channel, good, bulk=True)
         return accepted
-
-    def _plan(self, caller: Caller, head: BulkHead) -> Plan:
-        the_plan, found = plan(caller, head, self._catalog, self._settings, datetime.now(UTC))
-        found += json_faults("shared_data", head.shared_data, LONGEST_DATA)
-        if found:
-            raise Invalid(found)
-        require_gateway(the_plan, head.channel)
-        return the_plan
 
     def _begin(self, parameters: Mapping[str, Any]) -> "Upload | sa.Row[Any]":
         """Open an upload, or give the row of an earlier request with the key; raises InFlight."""
@@ -92,11 +88,13 @@ class BulkIntake:
         check: RowCheck,
         rows: Iterable[Row | Reject],
         request_hash: Callable[[], bytes],
+        *,
+        noted: Noted | None,
     ) -> BatchAccepted:
         try:
             inflow = Inflow(self._engine, upload.id, check)
             inflow.take(rows)
-            return self._finish(upload, head, inflow, request_hash())
+            return self._finish(upload, head, inflow, request_hash(), noted)
         except BaseException:
             # Whatever broke the upload, its key is to be free for the next try. What cannot be
             # removed now is removed when the lease is over.
@@ -104,7 +102,9 @@ class BulkIntake:
                 discard(self._engine, upload.id, alive=True)
             raise
 
-    def _finish(self, upload: Upload, head: BulkHead, inflow: Inflow, request_hash: bytes) -> BatchAccepted:
+    def _finish(
+        self, upload: Upload, head: BulkHead, inflow: Inflow, request_hash: bytes, noted: Noted | None
+    ) -> BatchAccepted:
         if inflow.received == 0:
             raise Invalid.of("recipients", "has not a single row")
         parameters: dict[str, Any] = {
@@ -124,7 +124,19 @@ class BulkIntake:
             parameters["duplicate"] = duplicate
             if run(conn, PACKAGE, "finish_upload", parameters).one_or_none() is None:
                 raise Conflict("the upload was given up meanwhile; send it again")
+            if noted is not None:
+                noted(conn, upload.uuid)
         return BatchAccepted(batch=upload.uuid, received=inflow.received, invalid=inflow.invalid)
+
+
+def bulk_plan(caller: Caller, head: BulkHead, catalog: Catalog, settings: Settings) -> Plan:
+    """Work out what follows from the shared fields; raises Invalid, Forbidden and NoGateway."""
+    the_plan, found = plan(caller, head, catalog, settings, datetime.now(UTC))
+    found += json_faults("shared_data", head.shared_data, LONGEST_DATA)
+    if found:
+        raise Invalid(found)
+    require_gateway(the_plan, head.channel)
+    return the_plan
 
 
 def _head_parameters(caller: Caller, head: BulkHead, the_plan: Plan, key: str | None) -> dict[str, Any]:

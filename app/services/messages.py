@@ -11,7 +11,7 @@ from app.domain.callers import Caller
 from app.domain.vocabulary import Channel, EventType, Status
 from app.services.accepting import accept
 from app.services.batches import batch_rejects_page, batch_view, cancel_batch
-from app.services.bulk import BulkIntake
+from app.services.bulk import BulkIntake, Noted
 from app.services.cancelling import cancel
 from app.services.catalog import Catalog
 from app.services.device_sending import accept_for_devices
@@ -93,15 +93,17 @@ class MessageService:
         *,
         idempotency_key: str | None = None,
         request_hash: Callable[[], bytes] = bytes,
+        noted: Noted | None = None,
     ) -> BatchAccepted:
         """Take in a bulk request row by row; nothing of it is sent before the last row was read.
 
         `rows` come from `app.services.uploads`. `request_hash` is called once the rows are exhausted,
-        so that it may digest the body while it streams. Whatever `rows` raises frees the key, leaves
+        so that it may digest the body while it streams. `noted` is called within the transaction that
+        accepts, for whoever sends by hand. Whatever `rows` raises frees the key, leaves
         nothing, and is raised again. Raises what `send` raises, and Invalid where there is no row.
         """
         return self._intake.take_in(
-            caller, head, rows, idempotency_key=idempotency_key, request_hash=request_hash
+            caller, head, rows, idempotency_key=idempotency_key, request_hash=request_hash, noted=noted
         )
 
     def get_status(self, caller: Caller, uuid: UUID) -> MessageView:

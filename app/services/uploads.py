@@ -42,22 +42,38 @@ def ndjson_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def csv_rows(chunks: Iterable[bytes]) -> Iterator[Row | Reject]:
+def csv_rows(
+    chunks: Iterable[bytes], names: Mapping[str, str] | None = None, *, delimiter: str = ","
+) -> Iterator[Row | Reject]:
     """Read a CSV part: columns `address`, `id`, `type`; every other column is data, as strings.
 
-    The line with the names is line 1. Empty cells of data columns are left out.
+    The line with the names is line 1. Empty cells of data columns are left out. `names` says what the
+    columns are instead of what they are called, one of them `address`; a column that it lacks is left out.
     """
-    for line, cells in csv_records(chunks, required="address"):
-        yield cells if isinstance(cells, Reject) else _csv_row(line, cells)
+    required = "address" if names is None else next(each for each in names if names[each] == "address")
+    for line, cells in csv_records(chunks, required=required, delimiter=delimiter):
+        if isinstance(cells, Reject):
+            yield cells
+        elif names is None:
+            yield _csv_row(line, cells)
+        else:
+            yield _csv_row(line, {names[each]: cell for each, cell in cells.items() if each in names})
 
 
-def csv_records(chunks: Iterable[bytes], *, required: str) -> Iterator[tuple[int, dict[str, str] | Reject]]:
+def csv_names(chunks: Iterable[bytes], *, delimiter: str = ",") -> list[str]:
+    """Read the names of the columns; raises Invalid where a name is missing or comes twice."""
+    return _column_names(csv.reader(_text(chunks), strict=True, delimiter=delimiter), None)
+
+
+def csv_records(
+    chunks: Iterable[bytes], *, required: str, delimiter: str = ","
+) -> Iterator[tuple[int, dict[str, str] | Reject]]:
     """Read CSV by column name, with the line where each record begins; empty cells are left out.
 
     A record with another number of cells than there are columns is a Reject. Raises Invalid where the
     line with the names lacks `required` or names a column twice.
     """
-    reader = csv.reader(_text(chunks), strict=True)
+    reader = csv.reader(_text(chunks), strict=True, delimiter=delimiter)
     names = _column_names(reader, required)
     while True:
         line = reader.line_num + 1
@@ -133,12 +149,14 @@ def _csv_row(line: int, cells: dict[str, str]) -> Row | Reject:
     return Row(line, address, int(number) if number else None, cells.pop("type", None), cells or None)
 
 
-def _column_names(reader: Iterator[list[str]], required: str) -> list[str]:
+def _column_names(reader: Iterator[list[str]], required: str | None) -> list[str]:
     try:
         names = [name.strip() for name in next(reader, [])]
     except csv.Error as exc:
         raise Invalid.of("recipients", f"line 1 is no CSV: {exc}") from exc
-    if required not in names:
+    if not names:
+        raise Invalid.of("recipients", "is empty; the first line must name the columns")
+    if required is not None and required not in names:
         raise Invalid.of("recipients", f"the first line must name the columns, {required} among them")
     if len(set(names)) < len(names) or "" in names:
         raise Invalid.of("recipients", "the first line names a column twice, or leaves one without a name")

@@ -8,6 +8,7 @@ from app.bootstrap import App
 from app.db.tables import channel_health, message_queue
 from app.services.audit import Who, record
 from app.services.keys import create_client, create_key
+from tests.admin.browser.filled_batches import fill_batches
 from tests.admin.browser.filled_devices import fill_devices
 from tests.admin.browser.filled_home import fill_home
 from tests.admin.browser.filled_limits import fill_limits
@@ -30,6 +31,7 @@ def fill(app: App) -> tuple[str, ...]:
         _changes(conn)
         message = fill_message(conn)
         suppressions = fill_suppressions(conn)
+        batches = fill_batches(conn)
         fill_devices(conn)
     create_client(app.engine, OPERATOR, "shop", description="Orders and invoices")
     create_key(
@@ -38,6 +40,7 @@ def fill(app: App) -> tuple[str, ...]:
     return (
         message,
         *suppressions,
+        *batches,
         *fill_templates(app),
         *fill_limits(app),
         *fill_senders(app),
