@@ -88,6 +88,10 @@ class LimitsPage(ListPage):
         """Say how long a window is, behind its figure."""
         return " an hour" if window == "hour" else f" a {window}"
 
+    def kind(self, limit_type: str) -> str:
+        """Say what sort of thing is limited."""
+        return dict(_TYPES).get(limit_type, limit_type)
+
     def place(self, pace: PaceView) -> str:
         """Say to whom a pace applies."""
         return place(pace)

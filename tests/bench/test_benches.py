@@ -17,7 +17,7 @@ LONG_ONES = ("bulk", "crash", "drain_latency", "failover", "p0", "soak", "start"
 
 @pytest.mark.parametrize(
     "name",
-    ["accept", "backlog", "drain", "drain_batch", "webhooks"]
+    ["accept", "backlog", "console", "drain", "drain_batch", "webhooks"]
     + [pytest.param(name, marks=LONG) for name in LONG_ONES],
 )
 def test_every_bench_comes_to_figures(name):

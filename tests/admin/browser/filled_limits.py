@@ -20,9 +20,9 @@ def fill_limits(app: App) -> tuple[str, ...]:
     warmup = Warmup(first=50, growth="double", started_at=NOW - timedelta(days=3))
     fresh = LimitDraft(max_per_hour=100, max_per_day=50_000, warmup=warmup, notes="New addresses of ours")
     view, _ = app.limits.set(OPERATOR, LimitType.IP_POOL, "fresh", fresh)
-    app.limits.set(OPERATOR, LimitType.GATEWAY, "ses", LimitDraft(max_per_minute=1000, max_per_hour=20))
+    app.limits.set(OPERATOR, LimitType.GATEWAY, "smtp", LimitDraft(max_per_minute=1000, max_per_hour=20))
     app.limits.set(OPERATOR, LimitType.RECIPIENT, "anna@example.com", LimitDraft(max_per_day=2))
-    counted = {"ip_pool:fresh": 85, "gateway:ses": 20}
+    counted = {"ip_pool:fresh": 85, "gateway:smtp": 20}
     known = {name: app.catalog.limits().find(*name.split(":")) for name in counted}
     app.tokens.restore({known[name]: [(NOW, count)] for name, count in counted.items()})
     app.tokens.restore({flow_of("postal"): [(NOW, 400)]})
