@@ -243,8 +243,8 @@ def test_a_mail_nested_beyond_reason_tells_nothing():
 @given(st.binary(max_size=400), st.integers(0, 900))
 def test_no_damage_makes_it_raise(damage, at):
     source = report(failed("5.1.1"))
-    for fact in facts_of(source[:at] + damage + source[at + len(damage) :], RECEIVED):
-        assert str(fact.tag) == TAG
+    # Not even the message's name is sure: it may be what was damaged.
+    assert len(facts_of(source[:at] + damage + source[at + len(damage) :], RECEIVED)) <= 1
 
 
 # The proof

@@ -7,8 +7,14 @@ import pytest
 from app.domain.rendering import Variable
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
+from app.services.template_desk import TemplateDesk
 from app.services.templates import TemplateDraft, TemplateService
 from tests.accepting import WHO, email
+
+
+@pytest.fixture
+def desk(place):
+    return TemplateDesk(place.engine)
 
 
 @pytest.fixture
@@ -132,11 +138,15 @@ def test_a_retired_template_takes_no_new_message(templates, place):
         place.service.send(place.caller, to_welcome())
 
 
-@pytest.mark.parametrize("call", ["get", "versions", "preview"])
+@pytest.mark.parametrize("call", ["get", "versions"])
 def test_an_unknown_template_is_not_found(templates, call):
-    arguments = ({},) if call == "preview" else ()
     with pytest.raises(NotFound):
-        getattr(templates, call)("unknown", Channel.EMAIL, *arguments)
+        getattr(templates, call)("unknown", Channel.EMAIL)
+
+
+def test_an_unknown_template_has_no_preview(desk):
+    with pytest.raises(NotFound):
+        desk.preview("unknown", Channel.EMAIL, {})
 
 
 def test_templates_come_in_pages(templates):
@@ -161,25 +171,25 @@ def test_versions_come_in_pages_newest_first(templates):
     assert [version.version for version in (*first.items, *second.items)] == [3, 2, 1]
 
 
-def test_a_preview_escapes_html_and_leaves_the_subject(templates):
+def test_a_preview_escapes_html_and_leaves_the_subject(templates, desk):
     saved(templates)
-    content = templates.preview("welcome", Channel.EMAIL, {"name": "<i>"})
+    content = desk.preview("welcome", Channel.EMAIL, {"name": "<i>"})
     assert (content.subject, content.html) == ("Hello <i>", "<b>&lt;i&gt;</b>")
 
 
-def test_examples_stand_in_for_a_previews_missing_data(templates):
+def test_examples_stand_in_for_a_previews_missing_data(templates, desk):
     saved(templates, variables=(Variable(name="name", example="Ann"),))
-    assert templates.preview("welcome", Channel.EMAIL, {}).subject == "Hello Ann"
+    assert desk.preview("welcome", Channel.EMAIL, {}, fill=True).subject == "Hello Ann"
 
 
-def test_a_preview_without_data_names_what_is_missing(templates):
+def test_a_preview_without_data_names_what_is_missing(templates, desk):
     saved(templates)
     with pytest.raises(Invalid, match=r"data\.name"):
-        templates.preview("welcome", Channel.EMAIL, {})
+        desk.preview("welcome", Channel.EMAIL, {})
 
 
-def test_a_draft_is_previewed_without_being_saved(templates):
-    assert templates.preview_draft(draft(), {"name": "Ann"}).subject == "Hello Ann"
+def test_a_draft_is_previewed_without_being_saved(templates, desk):
+    assert desk.preview_draft(draft(), {"name": "Ann"}).subject == "Hello Ann"
     assert templates.list().items == ()
 
 
