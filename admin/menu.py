@@ -17,6 +17,7 @@ from admin.pages.gateways import GatewaysPage
 from admin.pages.home import HomePage
 from admin.pages.limits import LimitsPage
 from admin.pages.messages import MessagesPage
+from admin.pages.prices import PricesPage
 from admin.pages.senders import SendersPage
 from admin.pages.suppressions import SuppressionsPage
 from admin.pages.template_editor import TemplateEditorPage
@@ -39,7 +40,16 @@ GROUPS = (
     Group("Recipients", (SuppressionsPage, DevicesPage)),
     Group(
         "Delivery",
-        (GatewaysPage, LimitsPage, SendersPage, WebhooksPage, DeadLettersPage, UnknownPage, DiagnosticsPage),
+        (
+            GatewaysPage,
+            LimitsPage,
+            SendersPage,
+            PricesPage,
+            WebhooksPage,
+            DeadLettersPage,
+            UnknownPage,
+            DiagnosticsPage,
+        ),
     ),
     Group("People", (ClientsPage, UsersPage, AuditPage)),
 )

@@ -65,7 +65,9 @@ class PriceService:
         self._engine = engine
         self._catalog = catalog
 
-    def save(self, who: Who, drafts: Sequence[PriceDraft]) -> tuple[PriceView, ...]:
+    def save(
+        self, who: Who, drafts: Sequence[PriceDraft], *, why: str | None = None
+    ) -> tuple[PriceView, ...]:
         """Set prices, all or none; one for the same place from the same time on is replaced.
 
         Raises Invalid.
@@ -73,7 +75,8 @@ class PriceService:
         _check(drafts)
         with unavailable_when_down(), self._engine.begin() as conn:
             views = tuple(_view(_save(conn, draft)) for draft in drafts)
-            record(conn, who, "price.save", "prices", after={"prices": [_told(view) for view in views]})
+            after = {"prices": [_told(view) for view in views]}
+            record(conn, who, "price.save", "prices", after=after, why=why)
         self._catalog.forget()
         return views
 
@@ -87,13 +90,13 @@ class PriceService:
         with unavailable_when_down(), self._engine.connect() as conn:
             return tuple(_view(row) for row in conn.execute(query))
 
-    def remove(self, who: Who, price: int) -> None:
+    def remove(self, who: Who, price: int, *, why: str | None = None) -> None:
         """Remove a price, as if it had never been set; what was spent by it stays. Raises NotFound."""
         with unavailable_when_down(), self._engine.begin() as conn:
             row = conn.execute(sa.delete(prices).where(_C.id == price).returning(*_C)).one_or_none()
             if row is None:
                 raise NotFound("there is no such price")
-            record(conn, who, "price.remove", f"price:{price}", before=_told(_view(row)))
+            record(conn, who, "price.remove", f"price:{price}", before=_told(_view(row)), why=why)
         self._catalog.forget()
 
 

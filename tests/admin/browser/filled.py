@@ -13,6 +13,7 @@ from tests.admin.browser.filled_devices import fill_devices
 from tests.admin.browser.filled_home import fill_home
 from tests.admin.browser.filled_limits import fill_limits
 from tests.admin.browser.filled_messages import fill_message
+from tests.admin.browser.filled_prices import fill_prices
 from tests.admin.browser.filled_senders import fill_senders
 from tests.admin.browser.filled_suppressions import fill_suppressions
 from tests.admin.browser.filled_templates import fill_templates
@@ -43,6 +44,7 @@ def fill(app: App) -> tuple[str, ...]:
         *batches,
         *fill_templates(app),
         *fill_limits(app),
+        *fill_prices(app),
         *fill_senders(app),
         *fill_webhooks(app),
         "/admin/account/password",
