@@ -56,7 +56,8 @@ def _work(settings: Settings, crew: Crew, board: Board, place: int, parent: int)
     """Work until told to stop or left alone."""
     with suppress(PermissionError):
         os.nice(crew.niceness)
-    app = build(settings, crew.name, connections=crew.most + _MORE_CONNECTIONS + LISTENERS * crew.emergency)
+    connections = crew.most + _MORE_CONNECTIONS + LISTENERS * crew.emergency
+    app = build(settings, crew.name, connections=connections, impatient=crew.emergency)
     tools = app.tools
     for number in STOPPING:
         signal.signal(number, lambda *_: tools.stopping.set())

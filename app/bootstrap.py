@@ -112,13 +112,15 @@ class ThreadTransports:
 class App:
     """One process's services, made when first used. Make it after fork.
 
-    One that `accepts` tells of many messages at a time that there is work.
+    One that `accepts` tells of many messages at a time that there is work. One that is `impatient` soon
+    goes on without Redis where that hangs.
     """
 
     settings: Settings
     engine: sa.Engine
     name: str
     accepts: bool = False
+    impatient: bool = False
 
     @cached_property
     def gateways(self) -> dict[str, Gateway]:
@@ -135,7 +137,8 @@ class App:
 
     @cached_property
     def redis(self) -> redis.Redis:
-        return short_client(_redis_url(self.settings))
+        make = quick_client if self.impatient else short_client
+        return make(_redis_url(self.settings))
 
     @cached_property
     def broker(self) -> CountingBroker:
@@ -450,7 +453,14 @@ class App:
         )
 
 
-def build(settings: Settings, name: str, *, connections: int | None = None, accepts: bool = False) -> App:
+def build(
+    settings: Settings,
+    name: str,
+    *,
+    connections: int | None = None,
+    accepts: bool = False,
+    impatient: bool = False,
+) -> App:
     """Put a process together; `name` shows in logs, claims and pg_stat_activity.
 
     Raises ConfigurationError where PostgreSQL or Redis is not named, or a gateway half configured.
@@ -464,7 +474,7 @@ def build(settings: Settings, name: str, *, connections: int | None = None, acce
         name=name,
         pooled=settings.database_pooled,
     )
-    return App(settings=settings, engine=engine, name=name, accepts=accepts)
+    return App(settings=settings, engine=engine, name=name, accepts=accepts, impatient=impatient)
 
 
 def make_broker(settings: Settings) -> CountingBroker:

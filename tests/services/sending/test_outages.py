@@ -1,13 +1,26 @@
 """PostgreSQL or Valkey gone in the middle: what is known is kept, what is not known does not leave."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import redis
 
+from app.bootstrap import build
 from app.domain.vocabulary import Channel, Priority
 from app.errors import Unavailable
 from app.services.sending import ending, lane, release
 from tests.world import meanwhile, wait_for
+
+HANGS = timedelta(seconds=5)
+
+
+def answers(client):
+    try:
+        return client.ping()
+    except redis.RedisError:
+        return False
 
 
 def work(world, priority, *, sweep=False):
@@ -136,6 +149,22 @@ def test_without_redis_an_emergency_still_leaves(world, outages):
     with outages.without_valkey():
         work(world, "P0")
     assert world.statuses(messages) == {"sent": 20}
+
+
+def test_where_redis_hangs_an_emergency_leaves_all_the_same(world, settings):
+    message = world.one("P0")
+    app = build(settings, "emergency", connections=4, impatient=True)
+    world.app.redis.execute_command("CLIENT", "PAUSE", HANGS // timedelta(milliseconds=1), "ALL")
+    began = time.monotonic()
+    lane.work_these(replace(app.tools, wake=world.wake), Priority.P0, [message.id])
+    took = time.monotonic() - began
+    # What is read anew beside must not lose its connection.
+    wait_for(lambda: not app.catalog._renewing)
+    app.engine.dispose()
+    app.redis.close()
+    wait_for(lambda: answers(world.app.redis))
+    assert world.row(message).status == "sent"
+    assert took < HANGS.total_seconds()
 
 
 def test_without_redis_an_emergency_goes_to_the_next_gateway(world, outages):
