@@ -32,7 +32,6 @@ def fill(app: App) -> tuple[str, ...]:
         _changes(conn)
         message = fill_message(conn)
         suppressions = fill_suppressions(conn)
-        batches = fill_batches(conn)
         fill_devices(conn)
     create_client(app.engine, OPERATOR, "shop", description="Orders and invoices")
     create_key(
@@ -41,7 +40,7 @@ def fill(app: App) -> tuple[str, ...]:
     return (
         message,
         *suppressions,
-        *batches,
+        *fill_batches(app),
         *fill_templates(app),
         *fill_limits(app),
         *fill_prices(app),

@@ -4,13 +4,24 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from app.db.tables import batch_rejects, message_batches
+from app.bootstrap import App
+from app.db.tables import batch_rejects, message_batches, users
 
 NOW = datetime.now(UTC)
 
 
-def fill_batches(conn: sa.Connection) -> tuple[str, ...]:
-    """Insert some; gives the page of the half-sent one."""
+def fill_batches(app: App) -> tuple[str, ...]:
+    """Insert some; gives the page of the half-sent one, and that of an upload that waits for its person."""
+    with app.engine.begin() as conn:
+        half_sent = _batches(conn)
+        admin = conn.execute(sa.select(users.c.id).where(users.c.role == "admin").limit(1)).scalar_one()
+    content = b"email,id,first_name,town\nanna@example.com,7,Anna,Bern\nbo@example.com,8,Bo,Utrecht\n"
+    said = {"channel": "email", "message_type": "campaign", "subject": "Spring is here"}
+    token = app.upload_shelf.put(admin, "spring.csv", said, content)
+    return (half_sent, f"/admin/batch-upload/{token}")
+
+
+def _batches(conn: sa.Connection) -> str:
     common = {
         "client_id": 1, "priority": "P3", "message_type": "campaign", "channel": "email",
         "subject": "Spring is here", "body_text": "x", "received": 48_000, "queued": 48_000,
@@ -35,4 +46,4 @@ def fill_batches(conn: sa.Connection) -> tuple[str, ...]:
         sa.insert(batch_rejects),
         [{"batch_id": last.id, "line": 7 + 31 * n, "reason": reasons[n % 2]} for n in range(30)],
     )
-    return (f"/admin/batches/{last.uuid}",)
+    return f"/admin/batches/{last.uuid}"
