@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from app.services.catalog import Catalog
 from app.services.controls import clearing, stopping
 from app.services.controls.clearing import ClearFilter
 from app.services.controls.noting import audited, insert, require_reason, said
+from app.services.controls.showing import for_audit, now_of, shown, used
 from app.services.controls.stopping import StopDraft
 from app.services.controls.targets import resolved, spelled
 from app.services.controls.views import (
@@ -72,8 +73,8 @@ class EmergencyService:
     def state(self, *, counting: bool = True) -> EmergencyState:
         """Tell what is in force, to come or growing again, and what waits because of it."""
         with unavailable_when_down(), self._engine.connect() as conn:
-            now = _now(conn)
-            stops = tuple(_shown(conn, row, now, counting=counting) for row in stopping.living(conn))
+            now = now_of(conn)
+            stops = tuple(shown(conn, row, now, counting=counting) for row in stopping.living(conn))
             working = (WorkState.RUNNING.value, WorkState.UNDOING.value)
             rows = conn.execute(sa.select(controls).where(_C.state.in_(working)).order_by(_C.id)).all()
         whole = any(s.scope is StopScope.ALL and s.state is StopState.IN_FORCE for s in stops)
@@ -89,9 +90,9 @@ class EmergencyService:
         if before:
             query = query.where(_C.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
-            now = _now(conn)
+            now = now_of(conn)
             rows = conn.execute(query).all()
-            items = tuple(_used(conn, row, now) for row in rows[:limit])
+            items = tuple(used(conn, row, now) for row in rows[:limit])
         return Page(items=items, next=paging.cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
     # Stops
@@ -102,7 +103,7 @@ class EmergencyService:
         Nothing is lost: what is accepted waits, and so does what was claimed and is not on the wire.
         """
         with unavailable_when_down(), self._engine.begin() as conn:
-            now = _now(conn)
+            now = now_of(conn)
             require_reason(why, *stopping.faults_of(draft, now))
             key = self._resolved(conn, draft.scope, draft.key)
             row = insert(
@@ -118,7 +119,7 @@ class EmergencyService:
                 ramp=draft.resume_over or None,
             )
             view = stopping.view(row, spelled(conn, draft.scope, key), now)
-            audited(conn, who, "stop", row.id, why=why, after=_for_audit(view))
+            audited(conn, who, "stop", row.id, why=why, after=for_audit(view))
         self._stops.ring()
         said(who, "stop", view.id, scope=view.scope.value, key=view.key, including_p0=view.including_p0)
         return view
@@ -145,10 +146,10 @@ class EmergencyService:
             if not found or (ids is not None and len(found) < len(set(ids))):
                 raise NotFound("there is no such stop in force or to come")
             lifted = stopping.lift(conn, [row.id for row in found], who.actor, why, over)
-            now = _now(conn)
-            views = tuple(_shown(conn, row, now, counting=False) for row in lifted)
+            now = now_of(conn)
+            views = tuple(shown(conn, row, now, counting=False) for row in lifted)
             for view in views:
-                audited(conn, who, "resume", view.id, why=why, after=_for_audit(view))
+                audited(conn, who, "resume", view.id, why=why, after=for_audit(view))
         self._stops.ring()
         self._wake_all()
         self._wake_batches()
@@ -162,7 +163,7 @@ class EmergencyService:
         """Count what a filter would cancel now; `clear` then takes just this filter, and nothing younger."""
         with unavailable_when_down(), self._engine.begin() as conn:
             require_reason(why, *wanted.faults())
-            parameters = clearing.parameters_of(conn, wanted, gateways=self._names(), now=_now(conn))
+            parameters = clearing.parameters_of(conn, wanted, gateways=self._names(), now=now_of(conn))
             details = {
                 "filter": wanted.shown(),
                 "parameters": parameters,
@@ -182,7 +183,7 @@ class EmergencyService:
             row = self._clearing(conn, clearing_id)
             if row.state != WorkState.PREVIEWED:
                 raise Conflict(f"this clearing is {row.state}; make a new preview")
-            if _now(conn) - row.from_at > clearing.PREVIEW_HOLDS:
+            if now_of(conn) - row.from_at > clearing.PREVIEW_HOLDS:
                 raise Conflict("the preview is too old to go by; make a new one")
             values = {"state": WorkState.RUNNING.value, "who": who.actor, "why": why}
             conn.execute(sa.update(controls).where(_C.id == clearing_id).values(values))
@@ -297,45 +298,3 @@ class EmergencyService:
         with unavailable_when_down(), self._engine.connect() as conn:
             for row in conn.execute(query.order_by(table.priority, table.id).limit(MOST)):
                 self._wake.batch(Priority(row.priority), row.id)
-
-
-def _now(conn: sa.Connection) -> datetime:
-    """Tell the database's time, by which stops begin and end."""
-    now: datetime = conn.execute(sa.select(sa.func.now())).scalar_one()
-    return now
-
-
-def _shown(conn: sa.Connection, row: sa.Row[Any], now: datetime, *, counting: bool) -> StopView:
-    key = spelled(conn, StopScope(row.scope), row.scope_key)
-    return stopping.view(row, key, now, stopping.waiting_for(conn, row) if counting else None)
-
-
-def _used(conn: sa.Connection, row: sa.Row[Any], now: datetime) -> ControlView:
-    details = {name: value for name, value in row.details.items() if name not in ("parameters", "position")}
-    state = row.state
-    if row.procedure == Procedure.STOP:
-        stop = _shown(conn, row, now, counting=False)
-        details, state = _for_audit(stop), stop.state.value
-    return ControlView(
-        id=row.id,
-        procedure=Procedure(row.procedure),
-        state=state,
-        who=row.who,
-        why=row.why,
-        at=row.from_at,
-        details=details,
-        lifted_at=row.lifted_at,
-        lifted_by=row.lifted_by,
-        lifted_why=row.lifted_why,
-    )
-
-
-def _for_audit(view: StopView) -> dict[str, Any]:
-    return {
-        "scope": view.scope.value,
-        "key": view.key,
-        "including_p0": view.including_p0,
-        "since": view.since.isoformat(),
-        "until": view.until.isoformat() if view.until else None,
-        "resume_over": view.resume_over.total_seconds() if view.resume_over else None,
-    }
