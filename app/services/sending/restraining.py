@@ -20,16 +20,23 @@ PAUSED_WAIT = timedelta(minutes=30)
 _MINUTE = timedelta(minutes=1)
 
 
-def restrained(tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime) -> dict[int, Decision]:
+def restrained(
+    tools: Tools, lane: Lane, messages: Sequence[Claimed], now: datetime, *, counted: set[int]
+) -> dict[int, Decision]:
     """Decide about the messages that wait for the sake of a name; those not named may go.
 
     Costs nothing while all names are good. The time that messages wait does not count against them.
-    Raises Unavailable without Redis, where a name is throttled.
+    Those `counted` were let go in their minute before, and those that are now come in. Raises Unavailable
+    without Redis, where a name is throttled.
     """
     states = tools.catalog.restraints() if lane.held_back else {}
     concerned = _concerned(tools, lane, messages, states) if states else {}
     decisions: dict[int, Decision] = {}
-    for (name, how), members in concerned.items():
+    for (name, how), found in concerned.items():
+        members = found
+        if how is not Restraint.PAUSED:
+            members = [message for message in found if message.id not in counted]
+            counted.update(message.id for message in members)
         waits = _waits(tools, how, name, states[name], len(members))
         reason = f"mail of the {_WORDS[name[0]]} {name[1]} is {how.value}: {states[name].reason}"
         for message, wait in zip(members[len(members) - len(waits) :], waits, strict=True):

@@ -66,6 +66,7 @@ class ClaimRun:
         self._requests = Requests(tools, self._queue, self._conclude, self._hear)
         self._answers: dict[int, str] = {}
         self._bills: dict[int, Bill] = {}
+        self._counted: set[int] = set()
         self._reports = Reports(tools)
         self._ending = Ending(tools, lane, claim)
         self._checked_at = 0.0
@@ -127,7 +128,7 @@ class ClaimRun:
 
     def _assign(self, messages: Sequence[Claimed]) -> None:
         try:
-            held = restrained(self._tools, self._lane, messages, self._tools.now())
+            held = restrained(self._tools, self._lane, messages, self._tools.now(), counted=self._counted)
             going = [message for message in messages if message.id not in held] if held else messages
             assignment, allowance = place(self._tools, self._lane, going, self._tools.now())
         except Unavailable as exc:

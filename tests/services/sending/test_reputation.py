@@ -14,7 +14,7 @@ from app.services import name_counts
 from app.services.audit import Who
 from app.services.recording.heard import Heard
 from app.services.recording.record import record
-from app.services.sending import lane
+from app.services.sending import lane, run
 from app.services.upkeep.reputation import forget_reputation, watch_reputation
 from tests.world import only
 
@@ -231,6 +231,15 @@ def test_a_throttled_name_lets_some_go_each_minute_and_spreads_the_rest(world):
     assert world.statuses(messages) == {"sent": 10, "pending": 30}
     waits = sorted(world.row(message).scheduled_for for message in messages)[10:]
     assert waits[-1] - waits[0] > timedelta(minutes=2.5)
+
+
+def test_a_message_that_is_looked_at_again_counts_once_in_its_minute(world, monkeypatch):
+    monkeypatch.setattr(run, "CHECK_HOLDS", 0.0)
+    counted(world, bounced=400)
+    watch(world)
+    messages = world.add("P3", 10)
+    work(world, "P3")
+    assert world.statuses(messages) == {"sent": 10}
 
 
 def test_an_operator_lifts_it_for_a_time(world):
