@@ -122,7 +122,7 @@ def test_tokens_of_what_was_put_back_are_returned(world):
     crowd(world, "P3", 40)
     with meanwhile(lambda: world.gateways.accepted() >= 16, world.tools.stopping.set):
         work(world, "P3")
-    assert used(world, per_day=100).per_day == 16
+    assert used(world, per_day=100).per_day == world.gateways.accepted() < 40
 
 
 def test_tokens_of_a_gateway_that_went_ill_are_returned(world):
