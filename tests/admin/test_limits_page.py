@@ -204,6 +204,13 @@ def test_a_recipients_address_is_shown_to_nobody(as_role, app):
         assert "anna@example.com" not in browser.get(path).get_data(as_text=True)
 
 
+@pytest.mark.parametrize(("name", "found"), [("anna@example.com", True), ("anna", False)])
+def test_a_recipients_limit_is_found_by_the_whole_address_only(as_role, app, name, found):
+    app.limits.set(TESTS, LimitType.RECIPIENT, "anna@example.com", LimitDraft(max_per_day=1))
+    page = as_role("viewer").get(f"/admin/limits/?name={name}").get_data(as_text=True)
+    assert ("1 a day" in page) is found
+
+
 def test_events_are_read_further_back(as_role, app):
     values = {"kind": "exceeded", "limit_type": "isp", "limit_key": "gmail"}
     with app.engine.begin() as conn:

@@ -11,6 +11,7 @@ from app.db.tables import inbound_messages, webhook_inbox
 from app.domain.facts import Fact, Inbound, InboundKind, Tag
 from app.domain.vocabulary import Channel, EventType, OutcomeClass, Priority
 from app.errors import Forged, NotFound, ProofUnavailable
+from app.services.audit import Who
 from app.services.recording import inbox
 
 
@@ -280,3 +281,17 @@ def test_what_people_send_is_kept_once_however_often_a_request_is_tried(telling,
         arrive(telling, told(message, "delivered"))
         inbox.process(telling.tools)
     assert len(telling.all(sa.select(inbound_messages))) == 1
+
+
+def test_a_replayed_one_has_its_effect_once_it_can_be_read_and_only_once(telling, vendor):
+    message = sent(telling)
+    vendor.breaks[b"delivered"] = ValueError("a new format")
+    webhook = arrive(telling, told(message, "delivered"))
+    for _ in range(inbox.MOST_TRIES):
+        inbox.process(telling.tools)
+    vendor.breaks.clear()
+    for result in ("recorded 1, repeated 0, parked 0", "recorded 0, repeated 1, parked 0"):
+        telling.app.received_webhooks.replay(Who(actor="ann"), webhook, why="it can be read now")
+        inbox.process(telling.tools)
+        assert telling.all(sa.select(webhook_inbox.c.result)) == [(result,)]
+    assert telling.row(message).status == "delivered"
