@@ -5,6 +5,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
@@ -121,6 +122,10 @@ class Visitor:
     def __post_init__(self) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
     def sign_in(self) -> None:
         """Come in by the form, as people do."""
         found = _TOKEN.search(self.get("/admin/sign-in"))
@@ -156,9 +161,9 @@ def run(size: Size) -> Result:
         port = free_port()
         with stage.running(*tocsin("web"), HOST="127.0.0.1", PORT=str(port)):
             until(lambda: not is_free(port), "the web process listens")
-            visitor = Visitor(port)
-            visitor.sign_in()
-            taken = _look(visitor, dict(_places(uuid)), looks)
+            with closing(Visitor(port)) as visitor:
+                visitor.sign_in()
+                taken = _look(visitor, dict(_places(uuid)), looks)
     for name, seconds in taken.items():
         result.add(f"{name}, p95", "ms", percentile(seconds, 95) * 1000, at_most=SLOWEST)
     return result
