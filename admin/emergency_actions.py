@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from admin.actions import Action, Preview, Question, Wish
 from app.bootstrap import App
+from app.db.engine import unavailable_when_down
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services.controls.service import EmergencyService, StopDraft
+from app.services.controls.targets import resolved
 from app.services.controls.views import ClearingView, StopView, WorkState
 
 EVERYTHING = StopScope.ALL.value
@@ -77,6 +79,8 @@ class EmergencyActions:
 
     def _preview_stop(self, wish: Wish) -> Preview:
         scope, key = _thing(wish)
+        if fault := self._missing(scope, key):
+            return Preview(question=f"Nothing can be stopped so: {scope.value} {fault}.", possible=False)
         depths = self._app.stats.queue()
         waiting = sum(lane.due for lane in depths)
         whole = scope is StopScope.ALL
@@ -88,6 +92,18 @@ class EmergencyActions:
                 ("What is accepted", "waits; nothing is lost"),
             ),
         )
+
+    def _missing(self, scope: StopScope, key: str | None) -> str:
+        """Say why a thing cannot be stopped, "" where it is there."""
+        if key is None:
+            return ""
+        gateways = {view.gateway for view in self._app.gateway_control.list()}
+        try:
+            with unavailable_when_down(), self._app.engine.connect() as conn:
+                resolved(conn, scope, key, gateways=gateways)
+        except Invalid as exc:
+            return "; ".join(fault.message for fault in exc.faults)
+        return ""
 
     def _stop(self, wish: Wish) -> str:
         scope, key = _thing(wish)

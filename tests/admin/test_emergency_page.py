@@ -161,3 +161,18 @@ def test_only_those_who_run_the_service_use_it(as_role, app, role):
     assert browser.post("/admin/emergency/clear", {"why": "x"}).status_code == 403
     assert stops(app) == ()
     assert "Stop everything" not in browser.get("/admin/emergency/").get_data(as_text=True)
+
+
+def test_what_is_not_there_cannot_be_stopped_and_the_question_says_why(as_role, app):
+    browser = as_role("operator")
+    wish = {"selected": "form", "scope": "channel", "key": "nonsense"}
+    page = browser.post("/admin/emergency/do/stop", wish).get_data(as_text=True)
+    assert "channel must be one of email, sms, whatsapp, voice, push" in page
+    assert 'name="confirmed"' not in page
+    do(browser, "stop", "form", scope="channel", key="nonsense")
+    assert stops(app) == ()
+
+
+def test_who_may_not_stop_anything_is_offered_no_button_for_it(as_role):
+    assert "Stop sending" in as_role("operator").get("/admin/").get_data(as_text=True)
+    assert "Stop sending" not in as_role("viewer").get("/admin/").get_data(as_text=True)
