@@ -33,12 +33,10 @@ def failing(scene: Scene) -> Iterator[Finding]:
             code="template_fails",
             target=name,
             priority=Severity.HIGH,
-            meaning=f"{count} messages of the template `{name}` failed within a day for what they say: it "
-            "could "
-            "not be rendered, or the gateway refused its content.",
+            meaning=f"Messages of the template `{name}` that failed within a day for what they say: {count}. "
+            "They could not be rendered, or the gateway refused their content.",
             advice="Preview it with the data of one of the failed messages; mend it, activate the new "
-            "version, "
-            "then replay them.",
+            "version, then replay them.",
             evidence={"failed": count, "hours": WITHIN // timedelta(hours=1)},
         )
 

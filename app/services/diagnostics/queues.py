@@ -91,9 +91,8 @@ def held(scene: Scene) -> Iterator[Finding]:
                 code="held_messages",
                 target=priority.value,
                 priority=Severity.MEDIUM,
-                meaning=f"{count} messages of {priority.value} are held: perhaps they were sent, perhaps "
-                "not.",
-                advice="Look at them by status `held`, ask the gateway, and say what became of them.",
+                meaning=f"Held messages of {priority.value}: {count}. Perhaps they were sent, perhaps not.",
+                advice="See Unknown outcomes in the console, ask the gateway, and say what became of them.",
                 automatic="Proof by webhook settles them; else they are decided when their time is over.",
                 evidence={"count": count},
             )

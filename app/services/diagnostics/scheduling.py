@@ -1,8 +1,9 @@
 """Whether somebody leads, and jobs run in time and well."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -56,17 +57,8 @@ def ticks(scene: Scene) -> Iterator[Finding]:
         were_late = conn.execute(late.group_by(_C.job)).all()
         have_failed = conn.execute(failed.group_by(_C.job)).all()
         run_on = conn.execute(endless.group_by(_C.job)).all()
-    for row in were_late:
-        yield _finding(
-            code="job_late",
-            target=row.job,
-            priority=Severity.MEDIUM,
-            meaning=f"The job `{row.job}` began late {row.times} times in {_words(LOOKED_BACK)}, by up to "
-            f"{row.worst.total_seconds():.0f} s.",
-            advice="Give the scheduler's machine more processor, or see what its threads wait for.",
-            automatic="A tick that was missed is made up for by the next.",
-            evidence={"times": row.times, "worst_seconds": round(row.worst.total_seconds(), 1)},
-        )
+    if were_late:
+        yield _lateness(were_late)
     for row in have_failed:
         yield _finding(
             code="job_failed",
@@ -87,6 +79,26 @@ def ticks(scene: Scene) -> Iterator[Finding]:
             automatic="The next slot runs it again.",
             evidence={"since": row.since.isoformat()},
         )
+
+
+def _lateness(rows: Sequence[sa.Row[Any]]) -> Finding:
+    """Make one finding of all late jobs: what delays one delays others, and many rows hide other findings."""
+    worst = max(rows, key=lambda row: row.worst)
+    by_job = {row.job: {"times": row.times, "worst_seconds": round(_seconds(row), 1)} for row in rows}
+    return _finding(
+        code="job_late",
+        priority=Severity.MEDIUM,
+        meaning=f"Jobs that began late in the last {_words(LOOKED_BACK)}: {len(rows)}. The worst is "
+        f"`{worst.job}`, by {_seconds(worst):.0f} s.",
+        advice="Where the scheduler was restarted or another took over, nothing; else give its machine more "
+        "processor, or see what its threads wait for.",
+        automatic="A tick that was missed is made up for by the next.",
+        evidence={"jobs": by_job},
+    )
+
+
+def _seconds(row: sa.Row[Any]) -> float:
+    return float(row.worst.total_seconds())
 
 
 def _frequent() -> sa.Select[tuple[str]]:

@@ -158,7 +158,7 @@ def people(scene: Scene) -> Iterator[Finding]:
         yield _finding(
             code="admins_without_totp",
             priority=Severity.HIGH,
-            meaning=f"{len(ids)} administrators of the console sign in with a password alone.",
+            meaning=f"Administrators who sign in to the console with a password alone: {len(ids)}.",
             advice="Have each of them set up a second factor under their name in the console.",
             evidence={"users": list(ids)},
         )

@@ -147,10 +147,16 @@ def test_jobs_in_time_are_well(scene, look, table):
 def test_late_failed_and_endless_jobs_are_found(scene, look, table):
     for minutes in (1, 2, 3):
         job(table, "expire", f"{minutes} min", late="20 s")
+        job(table, "dispatch", f"{minutes} min", late="8 s")
     job(table, "rate counters", "30 min", result="failed")
     job(table, "clean up", "40 min", ran=None)
     found = look(scheduling.ticks, scene)
-    assert found["job_late"].evidence == {"times": 3, "worst_seconds": 20.0}
+    assert found["job_late"].evidence == {
+        "jobs": {
+            "expire": {"times": 3, "worst_seconds": 20.0},
+            "dispatch": {"times": 3, "worst_seconds": 8.0},
+        }
+    }
     assert (found["job_failed"].target, found["job_endless"].target) == ("rate counters", "clean up")
 
 
