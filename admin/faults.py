@@ -32,7 +32,7 @@ _OUT = Advice(401, "You are signed out", "Sign in again.")
 _FORBIDDEN = Advice(
     403,
     "Your role does not allow this",
-    "Ask an administrator: the page Users shows who may give you another role. Nothing was changed.",
+    "Ask an administrator for another role; your own stands under Your account. Nothing was changed.",
 )
 _NOT_FOUND = Advice(
     404,

@@ -1,6 +1,7 @@
 """What is done to all messages that fit a filter, however many: sent again at a rate, or decided about."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -67,7 +68,8 @@ class LetterActions:
         rate = Question(name="per_second", label="How fast", choices=_RATES, value="10")
         channel = criteria_of(_said(wish)).channel
         if channel is None:
-            return (rate,)
+            hint = "To send them through one gateway, go back and filter by channel first."
+            return (replace(rate, hint=hint),)
         gateways = sorted(name for name, each in self._app.gateways.items() if each.channel is channel)
         choices = tuple((name, name) for name in gateways)
         hint = "Without one, routing decides."

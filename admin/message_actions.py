@@ -91,7 +91,7 @@ class MessageActions:
         )
 
     def _fate(self, name: str, state: Status) -> str:
-        return "yes" if state in self._fits[name] else "left as they are"
+        return "taken" if state in self._fits[name] else "left as they are"
 
     def _states(self, wish: Wish) -> Counter[Status]:
         query = sa.select(_M.status, sa.func.count()).where(_M.uuid.in_(_uuids(wish))).group_by(_M.status)

@@ -90,7 +90,9 @@ class Page(BaseView):  # type: ignore[misc] # Flask-Admin is typed in parts only
                 return self.once(done, safe(self.back(wish)))
             flash(done, "success")
         except Invalid as exc:
-            return self._confirm(action, wish, "; ".join(fault.message for fault in exc.faults)), 422
+            labels = {each.name: f"{each.label}: " for each in action.questions(wish)}
+            faults = [labels.get(fault.field, "") + fault.message for fault in exc.faults]
+            return self._confirm(action, wish, "; ".join(faults)), 422
         except (Conflict, NotFound, NoGateway) as exc:
             flash(str(exc), "danger")
         return redirect(safe(self.back(wish)))

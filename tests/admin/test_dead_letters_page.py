@@ -70,6 +70,7 @@ def test_all_that_fit_are_counted_and_then_replayed_at_a_rate(as_role, app, put)
     wanted = "status=failed&error=transient"
     preview = browser.post("/admin/dead-letters/do/replay_all", {"selected": wanted})
     assert "Send 3 messages again?" in preview.get_data(as_text=True)
+    assert "filter by channel first" in preview.get_data(as_text=True)
     do(browser, "dead-letters", "replay_all", wanted, per_second="100")
     assert counts(app) == {"pending": 3, "failed": 2}
     with app.engine.connect() as conn:
