@@ -6,7 +6,7 @@ Everything here is pure: recipients, messages as the API gives them, acceptances
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app.cli.demonstration.play import Played
@@ -92,6 +92,11 @@ class Books:
     def __post_init__(self) -> None:
         for acceptance in self.acceptances:
             self.by_uuid[acceptance["uuid"]].append(acceptance)
+
+    def is_of_now(self, acceptance: Acceptance) -> bool:
+        """Tell what was taken since the run began: some earlier run had the same numbers."""
+        began = datetime.fromtimestamp(self.scenario.number, UTC)
+        return _time(acceptance["received_at"]) >= began
 
     def copies(self, message: Message) -> int:
         """Count how often a gateway took the message and did not put it aside."""
@@ -232,7 +237,7 @@ def _nothing_is_doubled(books: Books, doubled: Sequence[Message], unmarked: Sequ
     strange = [
         f"{entry['address']} got {entry['tag']}"
         for entry in books.acceptances
-        if entry["uuid"] not in known and entry["address"].lower() in addresses
+        if entry["uuid"] not in known and entry["address"].lower() in addresses and books.is_of_now(entry)
     ]
     return _promise(
         "nothing is doubled unmarked",
@@ -243,7 +248,11 @@ def _nothing_is_doubled(books: Books, doubled: Sequence[Message], unmarked: Sequ
 
 def _nobody_suppressed_was_contacted(books: Books) -> Promise:
     blocked = {address.lower() for _, address in books.scenario.blocked}
-    contacted = [entry["address"] for entry in books.acceptances if entry["address"].lower() in blocked]
+    contacted = [
+        entry["address"]
+        for entry in books.acceptances
+        if entry["address"].lower() in blocked and books.is_of_now(entry)
+    ]
     others = [
         _name(message)
         for message in books.messages

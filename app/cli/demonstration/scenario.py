@@ -210,7 +210,7 @@ class Crowd:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """One run: its number, its crowds, its pace."""
+    """One run: its number, which is the second it began in (Unix time), its crowds, its pace."""
 
     number: int
     pace: Pace

@@ -54,7 +54,7 @@ class Run:
     def account(self):
         audience = Audience(message_type=MessageType.TRANSACTIONAL, size=len(self.people))
         crowd = Crowd(audience=audience, people=self.people)
-        scenario = Scenario(number=1, pace=FULL, crowds=(crowd,))
+        scenario = Scenario(number=int(NOW.timestamp()), pace=FULL, crowds=(crowd,))
         return settle_up(
             Books(
                 scenario=scenario,
@@ -152,6 +152,12 @@ def test_a_message_that_tocsin_does_not_know_is_no_better_than_a_double(run):
     run.message(address="anna@example.com")
     run.accept("uuid-of-nobody", "anna@example.com")
     assert run.broken() == {DOUBLED}
+
+
+def test_what_an_earlier_run_sent_to_the_same_number_is_none_of_ours(run):
+    run.message(address="+15552000001")
+    run.accept("uuid-of-earlier", "+15552000001", "twilio", at=NOW - timedelta(minutes=20))
+    assert run.broken() == set()
 
 
 def test_what_others_sent_meanwhile_is_none_of_our_business(run):
