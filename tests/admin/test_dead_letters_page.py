@@ -1,5 +1,7 @@
 """The pages Dead letters and Unknown outcomes: by reason, one by one, and all that fit at once."""
 
+import re
+
 import pytest
 import sqlalchemy as sa
 
@@ -85,6 +87,17 @@ def test_pressed_twice_they_are_sent_again_once(as_role, app, put):
         do(browser, "dead-letters", "replay_all", "status=failed", per_second="1000")
     with app.engine.connect() as conn:
         assert conn.execute(sa.select(sa.func.sum(replays.c.replayed))).scalar() == 3
+
+
+def test_without_filters_no_time_is_named(as_role, put):
+    put(3)
+    browser = as_role("operator")
+    (everything,) = re.findall(
+        r'name="selected" value="(days=[^"]*)"', browser.get("/admin/dead-letters/").get_data(as_text=True)
+    )
+    page = browser.post("/admin/dead-letters/do/replay_all", {"selected": everything}).get_data(as_text=True)
+    assert "Send 3 messages again?" in page
+    assert "<dt>since</dt>" not in page
 
 
 def test_some_are_replayed(as_role, app, put):
