@@ -116,7 +116,10 @@ def _claim(root: Path) -> lock.Lock:
     try:
         return lock.acquire(running.lock_of(root), _PATIENCE)
     except lock.Held as exc:
-        raise Conflict(f"Tocsin is up here already, as process {exc.pid} (its data: {root}).") from exc
+        raise Conflict(
+            f"Tocsin is up here already, as process {exc.pid} (its data: {root}). Use that one, stop it by "
+            "Ctrl-C, or set DATA_DIR and PORT for a second one."
+        ) from exc
 
 
 def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supervisor, lines: Lines) -> str:
