@@ -15,7 +15,11 @@ EVERYWHERE = "*"
 
 _BY = 0.5
 _LEAST_SHARE = 0.05
-_LEAST = 0.1  # messages a second
+_LEAST = 1.0  # messages a second
+# What a quiet gateway was sent says little about what it takes.
+_LEAST_USUAL = 10.0  # messages a second
+# A limit refuses most of what is above it; what refuses fewer means single messages.
+_NOTABLE = 0.02
 _DOUBLING = timedelta(seconds=150)
 # Answers to requests that were on the wire together say the same thing.
 _ONCE_WITHIN = timedelta(seconds=5)
@@ -70,17 +74,20 @@ class Paces:
         self._clock = clock
         self._lower = script(client, "windows", "pace_lower")
 
-    def lower(self, gateway: str, part: str, *, share: float, why: str) -> Pace | None:
-        """Send more slowly; None where that was done a moment ago.
+    def lower(self, gateway: str, part: str, *, share: float, why: str, times: int = 1) -> Pace | None:
+        """Send more slowly; None where that was done a moment ago, or where hardly any were refused.
 
-        `share` is the part's of all that the gateway is sent, in (0, 1].
+        `share` is the part's of all that the gateway is sent, in (0, 1]; `times` is how many were refused.
         """
         name = f"{gateway}|{part}"
         flow = f"{self._prefix}{Window.MINUTE.name.lower()}:{flow_of(gateway).key}"
         figures = (_BY, _LEAST_SHARE, _LEAST, _ms(_DOUBLING), _ms(_ONCE_WITHIN), _MEASURED)
+        weights = (times, _NOTABLE, _LEAST_USUAL)
         words = " ".join(why.split())[:_LONGEST_WHY]
         now = milliseconds(self._clock)
-        pace = self._lower([self._key, flow], [now, name, share, words, *figures])
+        pace = self._lower(
+            [self._key, flow, f"{self._key}:said"], [now, name, share, words, *figures, *weights]
+        )
         return None if pace is None else _read(name, pace)
 
     def all(self) -> dict[tuple[str, str], Pace]:

@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 
@@ -39,18 +38,20 @@ def part_of(tools: Tools, channel: str, address: str) -> str:
     return tools.catalog.isps().of(domain) or domain
 
 
-def slow_down(tools: Tools, gateway: str, parts: Iterable[str], whole: Counter[str], why: str) -> None:
-    """Lower the pace for each of these parts; `whole` counts what the gateway was sent lately, by part.
+def slow_down(tools: Tools, gateway: str, said: Counter[str], whole: Counter[str], why: str) -> None:
+    """Lower the pace for each part that said so, if it said so often enough.
+
+    `said` counts refusals by part, `whole` what the gateway was sent lately.
 
     Without Redis the gateway's own answers have to do.
     """
     if tools.paces is None:
         return
     total = max(whole.total(), 1)
-    for part in parts:
+    for part, times in said.items():
         share = 1.0 if part == EVERYWHERE else max(whole[part], 1) / total
         with suppress(Unavailable):
-            pace = tools.paces.lower(gateway, part, share=min(share, 1.0), why=why)
+            pace = tools.paces.lower(gateway, part, share=min(share, 1.0), why=why, times=times)
             if pace:
                 _tell(tools, pace)
 

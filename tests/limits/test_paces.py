@@ -26,8 +26,8 @@ def send(tokens, clock, per_second, seconds=10, gateway="smtp"):
         clock.pass_(seconds=1)
 
 
-def lower(paces, part="*", share=1.0):
-    return paces.lower("smtp", part, share=share, why="421 4.7.0: slow down")
+def lower(paces, part="*", share=1.0, times=1000):
+    return paces.lower("smtp", part, share=share, why="421 4.7.0: slow down", times=times)
 
 
 def now(paces, part="*"):
@@ -77,8 +77,33 @@ def test_it_never_falls_below_a_twentieth_of_the_usual(tokens, paces, clock):
     assert now(paces).factor < 0.06
 
 
-def test_a_gateway_that_was_sent_nothing_gets_the_least_pace(paces):
-    assert lower(paces).per_second == pytest.approx(0.1)
+def test_a_quiet_gateway_is_not_brought_to_a_halt(paces, clock):
+    first = lower(paces)
+    assert (first.per_second, first.usual) == (pytest.approx(5), pytest.approx(10))
+    for _ in range(20):
+        clock.pass_(seconds=6)
+        lower(paces)
+    assert now(paces).per_second >= 1
+
+
+def test_a_few_refusals_among_many_messages_lower_nothing(tokens, paces, clock):
+    send(tokens, clock, 100)
+    assert lower(paces, times=10) is None
+    assert now(paces) is None
+
+
+def test_refusals_of_the_last_seconds_count_together(tokens, paces, clock):
+    send(tokens, clock, 100)
+    assert lower(paces, times=10) is None
+    assert lower(paces, times=10).per_second == pytest.approx(50, rel=0.15)
+
+
+def test_refusals_of_long_ago_do_not_count(tokens, paces, clock):
+    send(tokens, clock, 100)
+    lower(paces, times=10)
+    clock.pass_(seconds=11)
+    send(tokens, clock, 100)
+    assert lower(paces, times=10) is None
 
 
 def test_a_pace_limits_all_but_emergencies(tokens, paces, clock):

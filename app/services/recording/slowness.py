@@ -42,9 +42,10 @@ def heed_words(tools: Tools, words: Sequence[Word]) -> None:
         told[word.gateway].append(word)
     for gateway, some in told.items():
         slow = {word.part: word.why for word in some if word.why}
+        said = Counter(word.part for word in some if word.why)
         whole = Counter(word.part for word in some)
         for part, why in slow.items():
-            slow_down(tools, gateway, [part], whole, why)
+            slow_down(tools, gateway, Counter({part: said[part]}), whole, why)
 
 
 def _why(effect: Effect) -> str:

@@ -74,12 +74,12 @@ def _without_gateways(ask: Ask) -> Ask:
 
 
 def _slow_down(tools: Tools, gateway: str, claimed: Sequence[Claimed], too_fast: Refused) -> None:
-    parts = {_part(tools, message, outcome) for message, outcome in too_fast}
+    said = Counter(_part(tools, message, outcome) for message, outcome in too_fast)
     whole: Counter[str] = Counter()
-    if parts != {EVERYWHERE}:
+    if said.keys() != {EVERYWHERE}:
         whole.update(part_of(tools, message.channel, message.recipient_address) for message in claimed)
     _, first = too_fast[0]
-    slow_down(tools, gateway, parts, whole, f"{first.code}: {first.detail}")
+    slow_down(tools, gateway, said, whole, f"{first.code}: {first.detail}")
 
 
 def _part(tools: Tools, message: Claimed, outcome: Outcome) -> str:

@@ -12,6 +12,8 @@ from app.queue.rows import Claimed
 from app.services.limit_counts import recount
 from app.services.sending.refusals import heed
 
+REFUSED = 3
+
 
 def claimed(address):
     return Claimed._make([None] * len(Claimed._fields))._replace(
@@ -20,12 +22,12 @@ def claimed(address):
 
 
 def paces_after(world, code, detail, *, addresses=("a@gmail.com", "b@shop.example"), **more):
-    """Have a claim's first message be refused after a hundred were sent in a second."""
+    """Have some messages to a claim's first address be refused after a hundred were sent in a second."""
     recount(world.tools)
     world.tools.tokens.take([Ask(limits=(flow_of("smtp"),), count=100)], Priority.P3)
     messages = [claimed(address) for address in addresses]
     outcome = Outcome(kind=OutcomeClass.THROTTLE, code=code, detail=detail, **more)
-    heed(world.tools, "smtp", messages, messages[:1], [outcome])
+    heed(world.tools, "smtp", messages, messages[:1] * REFUSED, [outcome] * REFUSED)
     return {part: pace.usual for (_, part), pace in world.tools.paces.all().items()}
 
 
