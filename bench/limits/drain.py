@@ -59,6 +59,8 @@ def claiming(claim: object, position: tuple[datetime, int] | None, size: int = 5
         "clients_at": [1] if position else [],
         "times_at": [position[0]] if position else [],
         "ids_at": [position[1]] if position else [],
+        "on_clock": False,
+        "stopped_clients": [],
     }
 
 
