@@ -330,6 +330,7 @@ class App:
             catalog=self.catalog,
             breakers=self.breakers,
             tokens=self.tokens if self.settings.rate_limiting_enabled else None,
+            paces=self.paces if self.settings.rate_limiting_enabled else None,
             gateways=self.gateways,
             webhooks=frozenset(self.webhook_vendors),
             resolver=Dns(),

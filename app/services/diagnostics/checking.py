@@ -18,6 +18,7 @@ from app.errors import Unavailable
 from app.gateways.base import Gateway
 from app.gateways.transport import Transport
 from app.limits.breaker import Breakers
+from app.limits.paces import Paces
 from app.limits.tokens import Tokens
 from app.services.catalog import Catalog
 from app.services.diagnostics.findings import Finding, Severity
@@ -46,6 +47,7 @@ class Scene:
     catalog: Catalog
     breakers: Breakers
     tokens: Tokens | None
+    paces: Paces | None
     gateways: Mapping[str, Gateway]
     webhooks: frozenset[str]
     resolver: Resolver

@@ -281,6 +281,36 @@ def test_limits_that_are_off_are_found(scene, look):
     assert look(limits.usage, replace(scene, tokens=None)).keys() == {"limits_off"}
 
 
+def test_a_gateway_that_is_sent_to_slowly_is_found(scene, look):
+    assert look(limits.paces, scene) == {}
+    scene.paces.lower("ses", "*", share=1.0, why="429: too fast", times=10)
+    assert look(limits.paces, scene) == {}
+    for _ in range(3):
+        # Each is as if the one before had been a while ago.
+        scene.redis.delete("comm:rate:{limits}:paces:said")
+        _age_pace(scene)
+        scene.paces.lower("ses", "*", share=1.0, why="429: too fast", times=10)
+    found = look(limits.paces, scene)["pace_lowered"]
+    assert found.target == "ses|*"
+    assert found.evidence["usual"] == 10
+
+
+def _age_pace(scene):
+    key = "comm:rate:{limits}:paces"
+    rate, usual, since, rest = scene.redis.hget(key, "ses|*").split(" ", 3)
+    scene.redis.hset(key, "ses|*", f"{rate} {usual} {int(since) - 6000} {rest}")
+
+
+@pytest.mark.parametrize(("level", "priority"), [(0, None), (1, "medium"), (2, "high"), (3, "high")])
+def test_names_whose_campaigns_wait_are_found(scene, look, table, level, priority):
+    table(
+        "INSERT INTO reputations (kind, key, level) VALUES ('domain', 'news.example', %s)",
+        level,
+    )
+    found = look(limits.names, scene)
+    assert [each.priority for each in found.values()] == ([priority] if priority else [])
+
+
 def counts(table, gateway, sent, delivered, bounced):
     table(
         "INSERT INTO delivery_counts (slot, priority, gateway, sent, delivered, bounced)"
