@@ -85,10 +85,15 @@ def for_this_process(settings: Settings) -> Joined:
 
 
 def _keep_to_share(flask: Flask, shares: Shares) -> None:
-    """Let in as many requests at once as the console's share of the process is."""
+    """Let in as many requests at once as the console's share of the process is.
+
+    Assets are let in beyond that: a page asks for several at once, and each is there in no time.
+    """
     flask.extensions["tocsin.shares"] = shares
 
     def enter() -> None:
+        if request.endpoint in headers.ASSETS:
+            return
         held = ExitStack()
         held.enter_context(shares.held(Share.CONSOLE))
         g.share = held

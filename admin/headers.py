@@ -6,7 +6,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_ASSETS = frozenset({"static", "bootstrap"})
+ASSETS = frozenset({"static", "bootstrap"})
 _YEAR = "public, max-age=31536000, immutable"
 
 
@@ -21,7 +21,7 @@ def install(flask: Flask, *, https: bool) -> None:
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
         # Assets are named with their version; pages show people's data.
-        is_asset = request.endpoint in _ASSETS and "v" in request.args
+        is_asset = request.endpoint in ASSETS and "v" in request.args
         headers["Cache-Control"] = _YEAR if is_asset else "no-store"
         if https:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")

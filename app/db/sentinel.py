@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import redis
 from redis.sentinel import Sentinel
@@ -30,7 +30,7 @@ class Sentinels:
 
 def is_sentinel(url: str) -> bool:
     """Tell whether a URL names Sentinels rather than a server."""
-    return urlsplit(url).scheme == SCHEME
+    return url.startswith(f"{SCHEME}://")
 
 
 def sentinels(url: str) -> Sentinels:
@@ -38,10 +38,11 @@ def sentinels(url: str) -> Sentinels:
 
     User, password, ports and database may be left out. Raises ConfigurationError.
     """
-    parts = urlsplit(url)
-    login, _, where = parts.netloc.rpartition("@")
+    # Several hosts, of which one may stand in brackets, are no netloc to some versions of urlsplit.
+    netloc, _, path = url.partition("://")[2].partition("/")
+    login, _, where = netloc.rpartition("@")
     username, _, password = login.rpartition(":") if ":" in login else ("", "", login)
-    service, _, database = parts.path.strip("/").partition("/")
+    service, _, database = path.strip("/").partition("/")
     if not service or not where:
         raise ConfigurationError(f"{SCHEME}:// wants hosts and the name of the service, as in {_EXAMPLE}")
     return Sentinels(

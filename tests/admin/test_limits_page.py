@@ -34,7 +34,7 @@ def gmail(app):
 def slowed(app):
     """Postal was told to slow down."""
     app.tokens.restore({flow_of("postal"): [(datetime.now(UTC), 100)]})
-    return app.paces.lower("postal", "*", share=1.0, why="421 too fast")
+    return app.paces.lower("postal", "*", share=1.0, why="421 too fast", times=10)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What any vendor's double can rely on, shown by one that is made for these tests."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -196,15 +197,10 @@ def test_a_gateway_that_is_down_says_5xx(simulated):
 
 
 def say(simulated, word):
-    async def talk():
-        reader, writer = await asyncio.open_connection("127.0.0.1", port_of("postal", simulated.base))
-        writer.write(word + b"\n")
-        try:
-            return await reader.read()
-        finally:
-            writer.close()
-
-    return asyncio.run(talk())
+    with socket.create_connection(("127.0.0.1", port_of("postal", simulated.base))) as connection:
+        connection.sendall(word + b"\n")
+        with connection.makefile("rb") as answer:
+            return answer.read()
 
 
 def test_a_vendor_without_http_serves_its_own_port_under_the_same_faults(with_double, start):
