@@ -31,7 +31,7 @@ def test_the_bounds_and_the_pace_of_each_lane_are_as_told(priority):
     ("head", "each"),
     [
         ("Worker processes at", 5_200),
-        ("Threads at a gateway of 0.2 s", 64 / 0.2),
+        ("Threads at a gateway of 0.2 s", 32 / 0.2),
         ("Web processes for accepting", 1_190),
         ("Web processes for webhooks", 1_278),
     ],
