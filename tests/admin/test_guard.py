@@ -240,3 +240,14 @@ def test_too_many_at_once_are_sent_away_for_a_moment(console, as_role):
         assert answer.status_code == 503
         assert "Try again in a few seconds" in answer.text
     assert browser.get("/admin/").status_code == 200
+
+
+def test_a_pages_files_come_also_where_the_share_is_full(console, as_role):
+    browser = as_role("viewer")
+    files = re.findall(r'(?:href|src)="(/admin/assets/[^"]+)"', browser.get("/admin/").text)
+    share = console.extensions["tocsin.shares"]
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(share.held(Share.CONSOLE))
+        assert len(files) > 2
+        assert {browser.get(file).status_code for file in files} == {200}
