@@ -14,7 +14,7 @@ from app.services.controls.service import ClearFilter
 from app.services.sending import lane
 from app.services.upkeep.controlling import go_on_clearing
 from tests.services.controls.conftest import WHO
-from tests.world import only
+from tests.world import only, wait_for
 
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 WHY = "sent to the wrong people"
@@ -168,6 +168,30 @@ def test_undoing_leaves_alone_what_somebody_touched_since(world, desk):
     world.change(replayed, status="cancelled", updated_at=sa.func.now())
     assert undo(desk, view).restored == 1
     assert (world.row(replayed).status, world.row(other).status) == ("cancelled", "pending")
+
+
+def test_undoing_and_who_goes_by_the_ids_never_wait_for_each_other_for_ever(world, desk):
+    # The lanes are in another order than the ids.
+    first, last = world.one("P3"), world.one("P2")
+    view = clear(desk)
+    with world.tools.engine.begin() as conn:
+        lock(conn, first)
+        undoing = threading.Thread(target=undo, args=(desk, view))
+        undoing.start()
+        wait_for(lambda: waiting_for_locks(world))
+        lock(conn, last)
+    undoing.join()
+    assert world.statuses([first, last]) == {"pending": 2}
+
+
+def lock(conn, message):
+    query = sa.select(message_queue.c.id).where(message_queue.c.id == message.id)
+    conn.execute(query.with_for_update(key_share=True)).one()
+
+
+def waiting_for_locks(world):
+    waiting = "datname = current_database() AND wait_event_type = 'Lock'"
+    return world.all(sa.text(f"SELECT FROM pg_stat_activity WHERE {waiting}"))
 
 
 def test_events_name_the_clearing_and_its_undoing(world, desk):
