@@ -16,7 +16,8 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 TONES: Mapping[str, str] = {
     "pending": "wait", "processing": "busy", "sent": "busy", "delivered": "good", "bounced": "bad",
     "failed": "bad", "expired": "bad", "cancelled": "still", "suppressed": "still", "held": "warn",
-    "closed": "good", "open": "bad", "half_open": "warn", "healthy": "good", "ill": "bad",
+    "closed": "good", "open": "bad", "half_open": "warn", "healthy": "good", "degraded": "bad",
+    "slow": "warn", "untried": "still",
     "running": "busy", "finished": "good", "stopped": "bad", "active": "good", "inactive": "still",
     "info": "busy", "warning": "warn", "critical": "bad", "high": "bad", "medium": "warn", "low": "busy",
     "ok": "good", "drained": "warn",

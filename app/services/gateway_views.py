@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db.tables import channel_health, sender_health
+from app.domain.condition import Condition, judge
 from app.domain.routing import Route
 from app.domain.vocabulary import BreakerState, Channel
 from app.limits.breaker import Standing
@@ -79,7 +80,8 @@ class GatewayView:
     """One gateway of one channel. Lower tiers come first; inside a tier it is by `weight`.
 
     `share` is below 1 while it is slow. `credentials` tells whether it is configured, never with what.
-    A drained one takes only what names it, a disabled one nothing. `is_healthy` is for one look at all.
+    A drained one takes only what names it, a disabled one nothing. `condition` is how it does where it is
+    asked, and `condition_reason` why; `is_healthy` is for one look at all: nothing speaks against it.
     """
 
     channel: Channel
@@ -96,6 +98,8 @@ class GatewayView:
     disabled_why: str | None
     pools: tuple[str, ...]
     is_healthy: bool
+    condition: Condition
+    condition_reason: str
     breaker: BreakerView
     ill_senders: tuple[IllSenderView, ...]
     figures: FiguresView
@@ -155,6 +159,15 @@ def _view(
 ) -> GatewayView:
     channel, gateway = place
     breaker = _breaker(row, standing)
+    figures = _figures(row)
+    share = route.share if route else 1.0
+    found = judge(
+        breaker=breaker.state,
+        breaker_reason=breaker.reason,
+        share=share,
+        hour=figures.success_rate_1h,
+        day=figures.success_rate_24h,
+    )
     of_row = {name: getattr(row, name, None) for name in _USE}
     return GatewayView(
         channel=channel,
@@ -162,14 +175,16 @@ def _view(
         credentials=route is not None,
         tier=route.tier if route else None,
         weight=route.weight if route else 1,
-        share=route.share if route else 1.0,
+        share=share,
         enabled=route.enabled if route else True,
         drained=route.drained if route else False,
         pools=tuple(sorted(route.pools)) if route else (),
-        is_healthy=breaker.state is BreakerState.CLOSED and (route is None or route.share >= 1),
+        is_healthy=found.is_well,
+        condition=found.condition,
+        condition_reason=found.reason,
         breaker=breaker,
         ill_senders=tuple(ill),
-        figures=_figures(row),
+        figures=figures,
         probe=_probe(row),
         canary=_canary(row),
         **of_row,

@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from app.db.tables import audit_log, gateways, message_queue
+from app.db.tables import audit_log, channel_health, gateways, message_queue
 from app.domain.vocabulary import Channel, MessageType
 from app.services.audit import Who
 from app.services.gateways import GatewayView
@@ -47,6 +47,18 @@ def test_one_is_taken_out_of_use_and_back(as_role, app, there, back, column):
     assert "it is slow" in browser.get("/admin/gateways/").get_data(as_text=True)
     do(browser, back)
     assert getattr(postal(app), column) is before
+
+
+@pytest.mark.parametrize("path", ["/admin/gateways/", "/admin/"])
+def test_one_that_fails_is_called_so_wherever_it_is_shown(as_role, app, path):
+    figures = {"channel": "email", "gateway": "postal", "success_rate_1h": 0.0, "success_rate_24h": 0.4}
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(channel_health).values(figures))
+    page = as_role("viewer").get(path).get_data(as_text=True)
+    assert ">degraded</span>" in page
+    assert "0 % accepted in the last hour" in page
+    assert ">healthy</span>" not in page
+    assert postal(app).is_healthy is False
 
 
 def test_another_one_is_made_the_first(as_role, app):

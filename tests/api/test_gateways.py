@@ -18,6 +18,8 @@ def test_gateways_are_listed_with_their_health_and_without_their_credentials(api
     assert [item["gateway"] for item in answer.json["items"]] == ["postal", "ses", "sendgrid", "smtp"]
     postal = answer.json["items"][0]
     assert (postal["credentials"], postal["is_healthy"], postal["breaker"]["state"]) == (True, True, "closed")
+    assert postal["condition"] == "untried"
+    assert postal["condition_reason"] == "nothing was sent by it in the last 24 hours"
     assert "secret" not in answer.text
 
 

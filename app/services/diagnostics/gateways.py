@@ -8,6 +8,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from app.db.tables import channel_health
+from app.domain.condition import Condition, judge
 from app.domain.routing import Route
 from app.domain.vocabulary import BreakerState, Channel
 from app.limits.breaker import Standing
@@ -17,6 +18,7 @@ from app.services.diagnostics.findings import Finding, Severity
 SUBJECT = "gateways"
 
 LATEST_CHECK = timedelta(minutes=15)
+ALARMING = 0.5
 # What one vendor's door at our web process is called, where several of its gateways share it.
 DOORS = {"twilio_whatsapp": "twilio", "twilio_voice": "twilio", "fcm": "firebase", "apns": "firebase"}
 
@@ -90,6 +92,43 @@ def _of_channel(channel: Channel, states: Mapping[str, Standing]) -> Iterator[Fi
         )
 
 
+def accepting(scene: Scene) -> Iterator[Finding]:
+    """Look which gateways in use fail more than a tenth of what they are given, with their breaker closed."""
+    table = channel_health.c
+    asked = {
+        (route.channel, route.gateway)
+        for some in _by_channel(scene).values()
+        for route in some
+        if route.enabled
+    }
+    query = sa.select(table.channel, table.gateway, table.success_rate_1h, table.success_rate_24h)
+    with scene.database() as conn:
+        rows = conn.execute(query.where(table.breaker_state == BreakerState.CLOSED.value)).all()
+    for row in rows:
+        hour, day = row.success_rate_1h, row.success_rate_24h
+        found = judge(breaker=BreakerState.CLOSED, breaker_reason="", share=1.0, hour=hour, day=day)
+        if found.condition is not Condition.DEGRADED or (Channel(row.channel), row.gateway) not in asked:
+            continue
+        yield _finding(
+            code="gateway_degraded",
+            target=f"{row.channel}:{row.gateway}",
+            priority=_priority_of(hour),
+            meaning=f"{row.gateway} is degraded for {row.channel}: {found.reason}.",
+            advice="See by which errors its tries fail, and the vendor's status page; drain it where another "
+            "takes its messages.",
+            automatic="What fails is tried again, elsewhere where there is another; enough faults in a row "
+            "open its breaker.",
+            evidence={"success_rate_1h": hour, "success_rate_24h": day},
+        )
+
+
+def _priority_of(hour: float | None) -> Severity:
+    """Of an earlier hour there is nothing to save any more."""
+    if hour is None:
+        return Severity.LOW
+    return Severity.HIGH if hour < ALARMING else Severity.MEDIUM
+
+
 def health(scene: Scene) -> Iterator[Finding]:
     """Look whether health is kept up to date, and who was taken out by hand."""
     names = {(route.channel.value, route.gateway) for some in _by_channel(scene).values() for route in some}
@@ -156,5 +195,5 @@ def _by_channel(scene: Scene) -> dict[Channel, list[Route]]:
 
 CHECKS = tuple(
     Check(name=f"gateways_{check.__name__}", subject=SUBJECT, run=check)
-    for check in (configured, breakers, health, doors)
+    for check in (configured, breakers, accepting, health, doors)
 )

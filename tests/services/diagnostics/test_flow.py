@@ -195,6 +195,35 @@ def test_health_that_nobody_keeps_up_is_found(scene, look, table):
     assert "health_outdated" in look(gateways.health, scene)
 
 
+def figures(table, hour: str, day: str = "0.9", **of_row: str) -> None:
+    columns = {"channel": "'email'", "gateway": "'postal'", **of_row}
+    columns |= {"success_rate_1h": hour, "success_rate_24h": day, "last_check_at": "now()"}
+    table("DELETE FROM channel_health")
+    table(f"INSERT INTO channel_health ({', '.join(columns)}) VALUES ({', '.join(columns.values())})")
+
+
+@pytest.mark.parametrize(("hour", "priority"), [("0", Severity.HIGH), ("0.7", Severity.MEDIUM)])
+def test_a_gateway_that_fails_with_its_breaker_closed_is_found(scene, look, table, hour, priority):
+    figures(table, hour)
+    found = look(gateways.accepting, scene)["gateway_degraded"]
+    assert (found.target, found.priority) == ("email:postal", priority)
+    assert "accepted in the last hour" in found.meaning
+
+
+def test_a_gateway_that_failed_earlier_and_was_not_asked_since_is_told_quietly(scene, look, table):
+    figures(table, "NULL", day="0")
+    assert look(gateways.accepting, scene)["gateway_degraded"].priority is Severity.LOW
+
+
+def test_a_gateway_that_accepts_enough_or_whose_breaker_tells_it_is_not_found(scene, look, table):
+    figures(table, "0.95")
+    assert look(gateways.accepting, scene) == {}
+    figures(table, "0.1", breaker_state="'open'")
+    assert look(gateways.accepting, scene) == {}
+    figures(table, "0.1", gateway="'gone'")
+    assert look(gateways.accepting, scene) == {}
+
+
 def test_doors_that_are_open_are_well_and_shut_ones_are_found(scene, look):
     assert look(gateways.doors, scene) == {}
     assert (
