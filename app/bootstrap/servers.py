@@ -1,0 +1,75 @@
+"""The servers that a process talks to: PostgreSQL, Redis, the broker, and whoever takes its traces."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from importlib import import_module
+
+import redis
+import sqlalchemy as sa
+
+from app.bootstrap.broker import make_broker
+from app.bootstrap.required import redis_url
+from app.broker.base import CountingBroker
+from app.db.redis import blocking_client, quick_client, short_client
+from app.errors import ConfigurationError
+from app.services.clock import DatabaseClock
+from app.services.sending.stops import Bell, StopWatch
+from app.services.tracing import Traces
+from app.settings import Settings
+from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    settings: Settings
+    engine: sa.Engine
+    name: str
+    accepts: bool = False
+    impatient: bool = False
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        make = quick_client if self.impatient else short_client
+        return make(redis_url(self.settings))
+
+    @cached_property
+    def broker(self) -> CountingBroker:
+        return make_broker(self.settings)
+
+    @cached_property
+    def wake(self) -> Wake:
+        kind = GatheringWake if self.accepts else BrokerWake
+        return kind(self.broker, self.settings.lanes, Doorbell(self.redis))
+
+    def doorbell(self, longest: timedelta) -> Doorbell:
+        """Give the emergencies' doorbell to somebody who listens for up to `longest` at a time."""
+        return Doorbell(blocking_client(redis_url(self.settings), longest))
+
+    @cached_property
+    def stops(self) -> StopWatch:
+        return StopWatch(self.engine, quick_client(redis_url(self.settings)))
+
+    def bell_of_stops(self) -> Bell:
+        """Give what rings when stops change to the thread that listens for it."""
+        return Bell(blocking_client(redis_url(self.settings), timedelta(seconds=1)))
+
+    @cached_property
+    def clock(self) -> DatabaseClock:
+        """The time that decides what is due; the host's own until `look` or `keep` is called."""
+        return DatabaseClock(self.engine)
+
+    @cached_property
+    def traces(self) -> Traces | None:
+        """Where traces go; None, at no cost, where nobody wants any."""
+        if self.settings.otel_exporter_otlp_endpoint is None:
+            return None
+        try:
+            # By name, since the extra `otel` need not be installed.
+            module = import_module("app.services.open_telemetry")
+        except ImportError as exc:
+            raise ConfigurationError(
+                "OTEL_EXPORTER_OTLP_ENDPOINT needs the extra `otel`: uv sync --extra otel."
+            ) from exc
+        traces: Traces = module.OpenTelemetry.configured(self.settings, self.name)
+        return traces
