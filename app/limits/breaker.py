@@ -14,6 +14,8 @@ from app.limits import vitals as rings
 from app.limits.scripts import Clock, milliseconds, script
 
 _BUCKET = timedelta(seconds=5)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 # While others probe, the rest looks again soon: three good answers take about a second.
 _PROBED_BY_THEN = timedelta(seconds=2)
 
@@ -51,6 +53,7 @@ RULES: Mapping[Channel, Rule] = {Channel.SMS: Rule(faults=3, wait=timedelta(seco
 class Change:
     """A breaker went from one state to another; only whoever caused it gets to know.
 
+    `at` is later than at any change of this breaker before it, so it tells which of two is the later one.
     `retry_at` is when an open one lets probes through.
     """
 
@@ -81,12 +84,16 @@ class Admission:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """How a breaker stands. An open one whose wait is over shows as half-open: it wants probes."""
+    """How a breaker stands. An open one whose wait is over shows as half-open: it wants probes.
+
+    `changed_at` orders it among changes; None where Redis does not know the breaker.
+    """
 
     state: BreakerState = BreakerState.CLOSED
     reason: str = ""
     since: datetime | None = None
     retry_at: datetime | None = None
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +136,7 @@ class Breakers:
         """Ask for so many tries. What is `urgent` always gets them: nothing else is healthy."""
         place = _Place(channel=channel, gateway=gateway, scope=scope)
         pause = _PROBED_BY_THEN // timedelta(milliseconds=1)
-        now, before, after, admitted, probes, retry_at = self._admit(
+        turn, before, after, admitted, probes, retry_at = self._admit(
             [place.key], [*self._figures(channel), wanted, int(urgent), pause]
         )
         return Admission(
@@ -137,7 +144,7 @@ class Breakers:
             admitted=admitted,
             probes=probes,
             retry_at=_time(retry_at),
-            change=_change(place, (now, before, after, "The wait is over, probes may try")),
+            change=_change(place, (turn, before, after, "The wait is over, probes may try")),
         )
 
     def record(
@@ -185,12 +192,23 @@ class Breakers:
         return _change(place, self._reset([place.key], [*self._figures(channel), reason]))
 
     def restore(
-        self, channel: Channel, gateway: str, *, reason: str, retry_at: datetime, scope: str = ""
+        self,
+        channel: Channel,
+        gateway: str,
+        *,
+        reason: str,
+        retry_at: datetime,
+        changed_at: datetime | None = None,
+        scope: str = "",
     ) -> bool:
-        """Open it as channel_health remembers, where Redis knows nothing; tells whether it did."""
+        """Open it as channel_health remembers, where Redis knows nothing; tells whether it did.
+
+        Also where Redis knows only of changes before `changed_at`.
+        """
         place = _Place(channel=channel, gateway=gateway, scope=scope)
         due = round(retry_at.timestamp() * 1000)
-        return bool(self._restore([place.key], [*self._figures(channel), reason, due]))
+        turn = "" if changed_at is None else (changed_at - _EPOCH) // _MICROSECOND
+        return bool(self._restore([place.key], [*self._figures(channel), reason, due, turn]))
 
     def states(
         self, pairs: Sequence[tuple[Channel, str]], *, scope: str = ""
@@ -200,10 +218,10 @@ class Breakers:
             pipe.time()
             for channel, gateway in pairs:
                 key = _Place(channel=channel, gateway=gateway, scope=scope).key
-                pipe.hmget(key, "state", "reason", "since", "retry_at")
+                pipe.hmget(key, "state", "reason", "since", "retry_at", "turn")
             (seconds, microseconds), *known = pipe.execute()
         now = self._clock() if self._clock else _time(seconds * 1000 + microseconds // 1000)
-        return {pair: _standing(now, *values) for pair, values in zip(pairs, known, strict=True)}
+        return {pair: _standing(now, values) for pair, values in zip(pairs, known, strict=True)}
 
     def _rule(self, channel: Channel) -> Rule:
         return self._rules.get(channel, DEFAULT_RULE)
@@ -229,8 +247,12 @@ def _time(milliseconds: float) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+def _turn(microseconds: int) -> datetime:
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def _change(place: _Place, answer: Sequence[Any]) -> Change | None:
-    now, before, after, reason, *due = answer
+    turn, before, after, reason, *due = answer
     if before == after:
         return None
     return Change(
@@ -240,16 +262,21 @@ def _change(place: _Place, answer: Sequence[Any]) -> Change | None:
         before=BreakerState(before),
         after=BreakerState(after),
         reason=reason,
-        at=_time(now),
+        at=_turn(turn),
         retry_at=_time(due[0]) if due else None,
     )
 
 
-def _standing(
-    now: datetime, state: str | None, reason: str | None, since: str | None, retry_at: str | None
-) -> Standing:
+def _standing(now: datetime, values: Sequence[str | None]) -> Standing:
+    state, reason, since, retry_at, turn = values
+    changed_at = _turn(int(turn)) if turn else None
     if state is None or since is None or retry_at is None:
-        return Standing()
+        return Standing(changed_at=changed_at)
     due = _time(float(retry_at))
-    shown = BreakerState.HALF_OPEN if due <= now else BreakerState(state)
-    return Standing(state=shown, reason=reason or "", since=_time(float(since)), retry_at=due)
+    return Standing(
+        state=BreakerState.HALF_OPEN if due <= now else BreakerState(state),
+        reason=reason or "",
+        since=_time(float(since)),
+        retry_at=due,
+        changed_at=changed_at,
+    )

@@ -139,7 +139,8 @@ def views(
 
 def _ill_senders(conn: sa.Connection) -> dict[Place, list[IllSenderView]]:
     found: dict[Place, list[IllSenderView]] = defaultdict(list)
-    for row in conn.execute(sa.select(sender_health).order_by(sender_health.c.sender)):
+    refused = sa.select(sender_health).where(sender_health.c.breaker_state != BreakerState.CLOSED.value)
+    for row in conn.execute(refused.order_by(sender_health.c.sender)):
         view = IllSenderView(
             sender=row.sender,
             state=BreakerState(row.breaker_state),

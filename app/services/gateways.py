@@ -184,6 +184,7 @@ class GatewaysService:
             change = self._breakers.trip(channel, gateway, why, wait=wait, scope=scope)
             found = self._breakers.states([(channel, gateway)], scope=scope)[channel, gateway]
             before = change.before if change else BreakerState.OPEN
+            at = change.at if change else found.changed_at or at
         except Unavailable:
             found, before = standing, BreakerState.CLOSED
         changed = Change(
@@ -205,15 +206,17 @@ class GatewaysService:
         """Close the breaker, of the gateway or of one sender at it. Raises Unavailable without Redis."""
         require_why(why)
         route = self._route(channel, gateway)
-        change = self._breakers.reset(channel, gateway, why, scope=sender or "")
+        scope = sender or ""
+        change = self._breakers.reset(channel, gateway, why, scope=scope)
+        found = self._breakers.states([(channel, gateway)], scope=scope)[channel, gateway]
         changed = Change(
             channel=channel,
             gateway=gateway,
-            scope=sender or "",
+            scope=scope,
             before=change.before if change else BreakerState.CLOSED,
             after=BreakerState.CLOSED,
             reason=why,
-            at=self._now(),
+            at=change.at if change else found.changed_at or self._now(),
         )
         self._write_breaker(who, route, changed, "gateway.reset", why)
         return self.get(channel, gateway)

@@ -1,7 +1,7 @@
 """What is known of each gateway's health, kept where it outlives Redis, and every change of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.db.engine import unavailable_when_down
 from app.db.tables import channel_health, health_changes, sender_health
 from app.domain.vocabulary import BreakerState, Channel
-from app.limits.breaker import Change
+from app.limits.breaker import Change, Standing
 from app.services import metrics, paging
 from app.services.views import Page
 
@@ -20,6 +20,10 @@ log = structlog.get_logger(__name__)
 
 
 MOST = 200
+# That a sender was taken again is known so long, so that older news of it, which come late, are not believed.
+_CLOSED_KEPT = timedelta(hours=1)
+# No two clocks are further apart; a change that seems to lie later than this says nothing of the order.
+_APART = timedelta(minutes=1)
 
 
 class Kind(StrEnum):
@@ -132,21 +136,47 @@ def note(conn: sa.Connection, change: HealthChange) -> None:
 
 
 def write_breaker(conn: sa.Connection, change: Change) -> None:
-    """Keep how a gateway's breaker stands, or a sender's at it."""
+    """Keep how a gateway's breaker stands, or a sender's at it, unless a later change is written down."""
     if change.scope:
         _write_sender(conn, change)
         return
-    healthy = change.after is BreakerState.CLOSED
-    values: dict[str, Any] = {
+    standing = Standing(
+        state=change.after, reason=change.reason, retry_at=change.retry_at, changed_at=change.at
+    )
+    if write_standing(conn, change.channel, change.gateway, standing):
+        noted = {"last_failure_at": change.at} if change.after is BreakerState.OPEN else {}
+        write(conn, change.channel, change.gateway, {"last_check_at": change.at, **noted})
+
+
+def write_standing(conn: sa.Connection, channel: Channel, gateway: str, standing: Standing) -> bool:
+    """Keep how a gateway's breaker stands; False where a later change is known, or this one has no time."""
+    if standing.changed_at is None:
+        return False
+    healthy = standing.state is BreakerState.CLOSED
+    values = {
         "is_healthy": healthy,
-        "breaker_state": change.after.value,
-        "breaker_until": change.retry_at,
-        "last_check_at": change.at,
-        "failure_reason": None if healthy else change.reason,
+        "breaker_state": standing.state.value,
+        "breaker_until": None if healthy else standing.retry_at,
+        "failure_reason": None if healthy else standing.reason,
+        "breaker_changed_at": standing.changed_at,
     }
-    if change.after is BreakerState.OPEN:
-        values["last_failure_at"] = change.at
-    write(conn, change.channel, change.gateway, values)
+    statement = insert(channel_health).values(channel=channel, gateway=gateway, **values)
+    table = channel_health.c
+    # Not where all is as it was: nothing is written again that is known.
+    news = sa.or_(*(table[name].is_distinct_from(value) for name, value in values.items()))
+    written = conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["channel", "gateway"],
+            set_=values,
+            where=sa.and_(news, _is_later(standing.changed_at, table.breaker_changed_at)),
+        )
+    )
+    return written.rowcount > 0
+
+
+def _is_later(at: datetime, known: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Tell whether what is known was true before, or at most then: two who write may come in any order."""
+    return sa.or_(known.is_(None), known <= at, known > sa.func.now() + _APART)
 
 
 def write(conn: sa.Connection, channel: Channel, gateway: str, values: dict[str, Any]) -> None:
@@ -156,11 +186,13 @@ def write(conn: sa.Connection, channel: Channel, gateway: str, values: dict[str,
 
 
 def _write_sender(conn: sa.Connection, change: Change) -> None:
-    """Keep a row only while a sender is refused; that there is none says that all is well."""
+    """Keep a row while a sender is refused, and for a while after; that there is none says all is well."""
     place = {"channel": change.channel, "gateway": change.gateway, "sender": change.scope}
-    if change.after is BreakerState.CLOSED:
-        conn.execute(sa.delete(sender_health).filter_by(**place))
-        return
+    table = sender_health.c
+    long_closed = sa.and_(
+        table.breaker_state == BreakerState.CLOSED.value, table.changed_at < sa.func.now() - _CLOSED_KEPT
+    )
+    conn.execute(sa.delete(sender_health).where(long_closed))
     values = {
         "breaker_state": change.after.value,
         "breaker_until": change.retry_at,
@@ -169,5 +201,9 @@ def _write_sender(conn: sa.Connection, change: Change) -> None:
     }
     statement = insert(sender_health).values(**place, **values)
     conn.execute(
-        statement.on_conflict_do_update(index_elements=["channel", "gateway", "sender"], set_=values)
+        statement.on_conflict_do_update(
+            index_elements=["channel", "gateway", "sender"],
+            set_=values,
+            where=_is_later(change.at, table.changed_at),
+        )
     )

@@ -10,7 +10,7 @@ from app.db.tables import channel_health, gateways, prices, reputations, sender_
 from app.domain.prices import Price, PriceTable, Unit
 from app.domain.reputation import Level, NameKind
 from app.domain.routing import EVERYTHING, Route
-from app.domain.vocabulary import Channel
+from app.domain.vocabulary import BreakerState, Channel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +82,8 @@ def read_senders(conn: sa.Connection) -> dict[tuple[Channel, str], Sender]:
 def read_ill_senders(conn: sa.Connection) -> frozenset[IllSender]:
     """Read which senders are refused at which gateways."""
     table = sender_health.c
-    rows = conn.execute(sa.select(table.channel, table.gateway, table.sender))
+    query = sa.select(table.channel, table.gateway, table.sender)
+    rows = conn.execute(query.where(table.breaker_state != BreakerState.CLOSED.value))
     return frozenset((Channel(row.channel), row.gateway, row.sender) for row in rows)
 
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.domain.vitals import Vitals, added, usual_p95
-from app.domain.vocabulary import BreakerState, Channel
-from app.limits.breaker import Breakers, Standing
+from app.domain.vocabulary import Channel
+from app.limits.breaker import Breakers
 from app.limits.vitals import STEP, Step
 from app.queue import PACKAGE
 from app.services import health
@@ -54,8 +54,9 @@ def write_figures(engine: sa.Engine, breakers: Breakers, places: Sequence[Place]
         spans = _spans(conn, places, now)
         # Always in the same order, so that no two who write many rows wait for each other.
         for place in sorted(places):
-            values = _figures(spans[place], rings[place], now) | _breaker(standings[place])
-            health.write(conn, *place, values)
+            health.write(conn, *place, _figures(spans[place], rings[place], now))
+            # Once more, should the note of a change have been lost.
+            health.write_standing(conn, *place, standings[place])
     return len(places)
 
 
@@ -120,15 +121,3 @@ def _figures(spans: Sequence[_Span], steps: Sequence[Step], now: datetime) -> di
         "last_check_at": now,
     }
     return values | ({"last_failure_at": max(failures)} if failures else {})
-
-
-def _breaker(standing: Standing) -> dict[str, Any]:
-    """Write down an open breaker once more; that one is closed is not known for sure, as Redis forgets."""
-    if standing.state is BreakerState.CLOSED:
-        return {}
-    return {
-        "is_healthy": False,
-        "breaker_state": standing.state.value,
-        "breaker_until": standing.retry_at,
-        "failure_reason": standing.reason,
-    }

@@ -331,3 +331,12 @@ def carry_out(breakers, clock, step):
         case ("pass", seconds):
             clock.pass_(seconds=seconds)
     return None
+
+
+def test_each_change_is_later_than_the_one_before_though_the_clock_stands_or_is_set_back(breakers, clock):
+    opened = breakers.trip(*EMAIL, "refused")
+    closed = breakers.reset(*EMAIL)
+    clock.pass_(hours=-1)
+    again = breakers.trip(*EMAIL, "refused")
+    assert opened.at < closed.at < again.at
+    assert breakers.states([EMAIL])[EMAIL].changed_at == again.at

@@ -144,6 +144,7 @@ channel_health = Table(
     Column("failure_reason", Text),
     Column("breaker_state", Text, nullable=False, server_default=text("'closed'")),
     Column("breaker_until", TIME),
+    Column("breaker_changed_at", TIME),
     Column("drained_by", Text),
     Column("drained_why", Text),
     Column("disabled_by", Text),

@@ -3,7 +3,8 @@
 -- that comes back when its result does or its time is over; all that is urgent, always.
 --
 -- KEYS, ARGV  as in breaker.lua; then tries wanted, "1" where they are urgent, ms to wait for probes
--- Gives now, the state before, the state after, tries admitted, how many of them are probes, retry_at.
+-- Gives its turn in us, the state before, the state after, tries admitted, how many of them are probes,
+-- retry_at in ms.
 
 local wanted, urgent, pause = tonumber(ARGV[FIRST]), ARGV[FIRST + 1] == '1', tonumber(ARGV[FIRST + 2])
 
@@ -20,12 +21,12 @@ local function take_slots()
 end
 
 local before, retry_at, wait = read_state()
-if before == 'closed' then return {now, before, before, wanted, 0, now} end
+if before == 'closed' then return {micros, before, before, wanted, 0, now} end
 
-local after = before
+local after, turn = before, micros
 if before == 'open' and retry_at <= now and wanted > 0 then
-  after = 'half_open'
-  redis.call('HSET', breaker, 'state', after, 'since', now)
+  after, turn = 'half_open', next_turn()
+  redis.call('HSET', breaker, 'state', after, 'since', now, 'turn', turn)
 end
 local admitted = 0
 if after == 'half_open' then
@@ -33,4 +34,4 @@ if after == 'half_open' then
   retry_at = now + pause
 end
 if urgent then admitted = wanted end
-return {now, before, after, admitted, admitted, retry_at}
+return {turn, before, after, admitted, admitted, retry_at}

@@ -5,7 +5,7 @@
 -- KEYS  as in breaker.lua; then, where there is something to count for people, the gateway's ring
 -- ARGV  as in breaker.lua; then good, faults, how many of them were probes, good probes that close;
 --       then the ring's step in ms, how many steps it holds, and what is to be added in the present one
--- Gives now, the state before, the state after, the reason; then until when, where it opened.
+-- Gives its turn in us, the state before, the state after, the reason; then until when, where it opened.
 
 local good, faults = tonumber(ARGV[FIRST]), tonumber(ARGV[FIRST + 1])
 local probes, proof = tonumber(ARGV[FIRST + 2]), tonumber(ARGV[FIRST + 3])
@@ -92,24 +92,22 @@ local function count_proofs()
 end
 
 if KEYS[2] then count_vitals() end
-local before, _, wait = read_state()
+local before, _, wait, turn = read_state()
 if before == 'closed' then
   local reason = broken_rule()
   if reason then
-    enter('open', reason, rule.wait)
-    return {now, before, 'open', reason, now + rule.wait}
+    return {enter('open', reason, rule.wait), before, 'open', reason, now + rule.wait}
   end
+  if not turn then redis.call('HSET', breaker, 'turn', micros) end
   redis.call('PEXPIRE', breaker, DAY)
 elseif probes > 0 then
   -- Late results of what was sent before it opened are no news; only probes and urgent tries count.
   free_slots()
   if count_proofs() >= proof then
-    redis.call('DEL', breaker)
-    return {now, before, 'closed', string.format('%d good probes in a row', proof)}
+    return {close(), before, 'closed', string.format('%d good probes in a row', proof)}
   end
   if before == 'half_open' and faults > 0 then
-    enter('open', 'A probe failed', longer(wait))
-    return {now, before, 'open', 'A probe failed', now + longer(wait)}
+    return {enter('open', 'A probe failed', longer(wait)), before, 'open', 'A probe failed', now + longer(wait)}
   end
 end
-return {now, before, before, ''}
+return {micros, before, before, ''}

@@ -3,10 +3,10 @@
 -- was being probed waits longer than before.
 --
 -- KEYS, ARGV  as in breaker.lua; then the reason, ms to wait or "" for the rule's
--- Gives now, the state before, the state after, the reason; then until when, where it opened.
+-- Gives its turn in us, the state before, the state after, the reason; then until when, where it opened.
 
 local reason, own_wait = ARGV[FIRST], tonumber(ARGV[FIRST + 1])
 local before, _, wait = read_state()
 if before == 'half_open' then wait = longer(wait) end
-enter('open', reason, own_wait or wait)
-return {now, before, 'open', reason, now + (own_wait or wait)}
+wait = own_wait or wait
+return {enter('open', reason, wait), before, 'open', reason, now + wait}

@@ -26,6 +26,7 @@ def restore_breakers(tools: Tools) -> int:
             row.gateway,
             reason=row.reason or "Open before Redis was lost",
             retry_at=row.breaker_until or tools.now(),
+            changed_at=row.changed_at,
             scope=row.sender,
         ):
             log.warning("breaker restored", channel=row.channel, gateway=row.gateway, sender=row.sender)
@@ -33,7 +34,7 @@ def restore_breakers(tools: Tools) -> int:
     return restored
 
 
-def _ill() -> sa.CompoundSelect[tuple[str, str, str, str, object]]:
+def _ill() -> sa.CompoundSelect[tuple[str, str, str, str, object, object]]:
     of_gateway, of_sender = channel_health.c, sender_health.c
     gateways = sa.select(
         of_gateway.channel,
@@ -41,8 +42,14 @@ def _ill() -> sa.CompoundSelect[tuple[str, str, str, str, object]]:
         sa.literal("").label("sender"),
         of_gateway.failure_reason.label("reason"),
         of_gateway.breaker_until,
+        of_gateway.breaker_changed_at.label("changed_at"),
     ).where(of_gateway.breaker_state != BreakerState.CLOSED.value)
     senders = sa.select(
-        of_sender.channel, of_sender.gateway, of_sender.sender, of_sender.reason, of_sender.breaker_until
-    )
+        of_sender.channel,
+        of_sender.gateway,
+        of_sender.sender,
+        of_sender.reason,
+        of_sender.breaker_until,
+        of_sender.changed_at,
+    ).where(of_sender.breaker_state != BreakerState.CLOSED.value)
     return gateways.union_all(senders)
