@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 
 from admin.actions import Action, Preview, Question, Wish
 from app.bootstrap import App
-from app.db.engine import unavailable_when_down
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services.controls.service import EmergencyService, StopDraft
-from app.services.controls.targets import resolved
-from app.services.controls.views import ClearingView, StopView, WorkState
+from app.services.controls.views import ClearingView, StopView, Waiting, WorkState
 
 EVERYTHING = StopScope.ALL.value
 _LIMITS = "limits"
@@ -38,72 +36,85 @@ class EmergencyActions:
         self._app = app
         self._service: EmergencyService = app.emergency
         self._now = now
-        self.by_name: Mapping[str, Action] = {
-            each.name: each
-            for each in (
-                Action(
-                    name="stop",
-                    label="Stop",
-                    preview=self._preview_stop,
-                    apply=self._stop,
-                    questions=_ask_stop,
-                    danger=True,
-                ),
-                Action(
-                    name="resume",
-                    label="Resume",
-                    preview=self._preview_resume,
-                    apply=self._resume,
-                    questions=lambda _wish: (
-                        Question(name="over", label="It grows", choices=_OVER, value="0"),
-                    ),
-                ),
-                Action(
-                    name="clear",
-                    label="Cancel these messages",
-                    preview=self._preview_clear,
-                    apply=self._clear,
-                    danger=True,
-                ),
-                Action(name="undo", label="Undo", preview=self._preview_undo, apply=self._undo),
-                Action(name="switch", label="Make first", preview=self._preview_switch, apply=self._switch),
-                Action(
-                    name="reset_limits",
-                    label="Forget all counts",
-                    preview=_preview_reset,
-                    apply=self._reset,
-                    danger=True,
-                ),
-            )
-        }
+        actions = (*self._stopping_actions(), *self._clearing_actions(), *self._adjusting_actions())
+        self.by_name: Mapping[str, Action] = {each.name: each for each in actions}
+
+    def _stopping_actions(self) -> tuple[Action, ...]:
+        stop = Action(
+            name="stop",
+            label="Stop",
+            preview=self._preview_stop,
+            apply=self._stop,
+            questions=_ask_stop,
+            danger=True,
+        )
+        resume = Action(
+            name="resume",
+            label="Resume",
+            preview=self._preview_resume,
+            apply=self._resume,
+            questions=_ask_resume,
+        )
+        return stop, resume
+
+    def _clearing_actions(self) -> tuple[Action, ...]:
+        clear = Action(
+            name="clear",
+            label="Cancel these messages",
+            preview=self._preview_clear,
+            apply=self._clear,
+            danger=True,
+        )
+        undo = Action(name="undo", label="Undo", preview=self._preview_undo, apply=self._undo)
+        return clear, undo
+
+    def _adjusting_actions(self) -> tuple[Action, ...]:
+        switch = Action(name="switch", label="Make first", preview=self._preview_switch, apply=self._switch)
+        reset = Action(
+            name="reset_limits",
+            label="Forget all counts",
+            preview=_preview_reset,
+            apply=self._reset,
+            danger=True,
+        )
+        return switch, reset
 
     def _preview_stop(self, wish: Wish) -> Preview:
         scope, key = _thing(wish)
-        if fault := self._missing(scope, key):
-            return Preview(question=f"Nothing can be stopped so: {scope.value} {fault}.", possible=False)
-        depths = self._app.stats.queue()
-        waiting = sum(lane.due for lane in depths)
-        whole = scope is StopScope.ALL
+        draft = StopDraft(scope=scope, key=key, including_p0=wish.said.get("including_p0") == "yes")
+        try:
+            found = self._service.would_stop(draft)
+        except Invalid as exc:
+            faults = "; ".join(fault.message for fault in exc.faults)
+            return Preview(question=f"Nothing can be stopped so: {scope.value} {faults}.", possible=False)
         return Preview(
-            question="Stop everything?" if whole else f"Stop {scope.value} {key}?",
+            question="Stop everything?" if scope is StopScope.ALL else f"Stop {scope.value} {key}?",
             facts=(
-                ("Due now, in all lanes", f"{waiting:,}"),
+                (f"Due now, {_where(scope, key)}", counted(found.due, found.at_least)),
+                ("Due later", counted(found.later, found.at_least)),
+                ("Emergencies (P0)", "counted" if draft.including_p0 else "go on, and are not counted"),
                 ("Works", "on all workers within a second"),
                 ("What is accepted", "waits; nothing is lost"),
             ),
+            warning=self._taken_over(key) if scope is StopScope.GATEWAY else "",
         )
 
-    def _missing(self, scope: StopScope, key: str | None) -> str:
-        """Say why a thing cannot be stopped, "" where it is there."""
-        if key is None:
-            return ""
-        gateways = {view.gateway for view in self._app.gateway_control.list()}
-        try:
-            with unavailable_when_down(), self._app.engine.connect() as conn:
-                resolved(conn, scope, key, gateways=gateways)
-        except Invalid as exc:
-            return "; ".join(fault.message for fault in exc.faults)
-        return ""
+    def _taken_over(self, gateway: str | None) -> str:
+        """Say who takes what was to go by a gateway, since then it does not wait."""
+        views = self._app.gateway_control.list()
+        channels = {view.channel for view in views if view.gateway == gateway}
+        others = [
+            view.gateway
+            for view in views
+            if view.channel in channels
+            and view.gateway != gateway
+            and view.credentials
+            and view.enabled
+            and not view.drained
+        ]
+        if not others:
+            return "No other gateway is in use for its channel: what is due waits."
+        return f"What does not name it goes by {', '.join(others)}; only the rest waits."
 
     def _stop(self, wish: Wish) -> str:
         scope, key = _thing(wish)
@@ -116,13 +127,16 @@ class EmergencyActions:
         )
         stop = self._service.stop(wish.who, draft, why=wish.why)
         what = "Everything is" if scope is StopScope.ALL else f"{scope.value} {stop.key} is"
-        return f"{what} stopped. " + ("Emergencies too." if stop.including_p0 else "Emergencies go on.")
+        said = "Emergencies too." if stop.including_p0 else "Emergencies go on."
+        # It is in force already: counting what waits delays nothing.
+        found = self._service.would_stop(draft)
+        return f"{what} stopped. {said} {_kept(found)}"
 
     def _preview_resume(self, wish: Wish) -> Preview:
         stops = self._stops(wish)
         return Preview(
             question="Resume?" if len(stops) > 1 else f"Resume {named(stops[0])}?",
-            facts=[(named(stop), f"{waiting(stop)} wait because of it") for stop in stops],
+            facts=[(named(stop), waiting(stop)) for stop in stops],
         )
 
     def _resume(self, wish: Wish) -> str:
@@ -193,10 +207,25 @@ def named(stop: StopView) -> str:
 
 
 def waiting(stop: StopView) -> str:
-    """Say how many wait because of a stop."""
+    """Say how many wait because of a stop, and how many will."""
     if stop.waiting is None:
-        return "some"
-    return f"{stop.waiting:,}{'+' if stop.at_least else ''}"
+        return "What waits because of it was not counted."
+    return _kept(Waiting(due=stop.waiting, later=stop.later or 0, at_least=bool(stop.at_least)))
+
+
+def counted(number: int, at_least: bool) -> str:  # noqa: FBT001 - Both belong together.
+    """Write a count that may not have come to its end."""
+    return f"{number:,}{' or more' if at_least else ''}"
+
+
+def _kept(found: Waiting) -> str:
+    one = found.due == 1 and not found.at_least
+    due = f"{counted(found.due, found.at_least)} {'message waits' if one else 'messages wait'} because of it"
+    return f"{due}; {counted(found.later, found.at_least)} more will when due." if found.later else f"{due}."
+
+
+def _where(scope: StopScope, key: str | None) -> str:
+    return "in all lanes" if scope is StopScope.ALL else f"of {scope.value} {key}"
 
 
 def _ask_stop(wish: Wish) -> Sequence[Question]:
@@ -205,6 +234,11 @@ def _ask_stop(wish: Wish) -> Sequence[Question]:
         Question(name="minutes", label="How long", choices=_UNTIL, value="0"),
         Question(name="including_p0", label="Emergencies (P0)", choices=_P0, value="no"),
     )
+
+
+def _ask_resume(wish: Wish) -> Sequence[Question]:
+    del wish
+    return (Question(name="over", label="It grows", choices=_OVER, value="0"),)
 
 
 def _preview_reset(_wish: Wish) -> Preview:

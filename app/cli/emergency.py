@@ -251,7 +251,8 @@ def _what(view: StopView) -> str:
 
 def _row(view: StopView) -> tuple[object, ...]:
     more = "or more" if view.at_least else ""
-    waiting = None if view.waiting is None else f"{view.waiting} {more}".strip()
+    later = f"({view.later} due later)" if view.later else ""
+    waiting = None if view.waiting is None else " ".join(filter(None, (str(view.waiting), more, later)))
     until = view.lifted_at or view.until
     return (
         view.id, _what(view), view.state.value, f"{view.share:.0%}", view.including_p0, view.since, until,

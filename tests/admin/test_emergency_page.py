@@ -103,7 +103,30 @@ def test_the_page_says_what_is_stopped_by_whom_why_and_what_waits(as_role, app):
     assert "channel email" in page
     assert "the wrong list" in page
     assert "console/operator@example.com" in page
-    assert "<strong>3</strong> messages wait" in page
+    assert "<strong>3 messages wait because of it.</strong>" in page
+
+
+def test_the_question_counts_what_is_meant_and_the_answer_what_waits(as_role, app):
+    put(app, 3)
+    put(app, 1, scheduled_for=sa.func.now() + sa.text("interval '10 minutes'"))
+    put(app, 5, channel="sms", gateway="twilio", recipient_address="+31201234567")
+    browser = as_role("operator")
+    asked = browser.post("/admin/emergency/do/stop", {"selected": "channel:email"}).get_data(as_text=True)
+    assert "<dt>Due now, of channel email</dt><dd>3</dd>" in asked
+    assert "<dt>Due later</dt><dd>1</dd>" in asked
+    do(browser, "stop", "channel:email")
+    page = browser.get("/admin/emergency/").get_data(as_text=True)
+    assert (
+        page.count("3 messages wait because of it; 1 more will when due.") == 2
+    )  # The answer, and the stop.
+
+
+def test_the_question_about_a_gateway_says_who_takes_over(as_role, app):
+    put(app, 2)
+    browser = as_role("operator")
+    asked = browser.post("/admin/emergency/do/stop", {"selected": "gateway:postal"}).get_data(as_text=True)
+    assert "<dt>Due now, of gateway postal</dt><dd>2</dd>" in asked
+    assert "goes by sendgrid" in asked
 
 
 def test_sending_is_resumed_at_once_or_by_and_by(as_role, app):

@@ -142,8 +142,10 @@ class Stopped(Answer):
     lifted_why: str | None
     waiting: int | None = None
     """How many messages wait because of it, among the first of each caller."""
+    later: int | None = None
+    """How many will once they are due."""
     at_least: bool | None = None
-    """Whether there may be more than `waiting`."""
+    """Whether there may be more than `waiting` and `later`."""
 
 
 class Resumed(Answer):

@@ -1,23 +1,40 @@
--- Counts what waits because of a stop: due messages, and those put back for it, among the first of each flow.
-SELECT count(*) AS waiting
-FROM lane_flows AS f
-CROSS JOIN LATERAL (
-    SELECT m.gateway, m.template, m.batch_id, m.last_error, m.scheduled_for
-    FROM message_queue AS m
-    WHERE m.priority = f.priority AND m.status = 'pending'
-      AND m.channel = f.channel AND m.client_id = f.client_id
-    ORDER BY m.scheduled_for, m.id
-    LIMIT %(counted)s
-) AS few
-LEFT JOIN message_batches AS b ON b.id = few.batch_id
-WHERE (%(includes_p0)s OR f.priority <> 'P0')
-  AND (few.scheduled_for <= now() OR few.last_error = %(reason)s)
-  AND CASE %(scope)s
-      WHEN 'all' THEN true
-      WHEN 'channel' THEN f.channel = %(key)s
-      WHEN 'priority' THEN f.priority = %(key)s
-      WHEN 'client' THEN f.client_id::text = %(key)s
-      WHEN 'gateway' THEN few.gateway = %(key)s
-      WHEN 'template' THEN coalesce(few.template, b.template) = %(key)s
-      WHEN 'batch' THEN few.batch_id::text = %(key)s
-      ELSE false END
+-- Counts what waits because of a stop, or would: what is due or was put back for it, and what is due later.
+--
+-- Flow by flow, no further than `counted` in each and `looked` in all of them; `cut` tells that there is more
+-- that was not looked at.
+SELECT
+    coalesce(sum(flow.waiting), 0)::bigint AS waiting,
+    coalesce(sum(flow.later), 0)::bigint AS later,
+    coalesce(bool_or(flow.looked >= %(counted)s), false) OR coalesce(sum(flow.looked), 0) >= %(looked)s AS cut
+FROM (
+    SELECT
+        count(*) AS looked,
+        count(*) FILTER (WHERE each.fits AND each.now) AS waiting,
+        count(*) FILTER (WHERE each.fits AND NOT each.now) AS later
+    FROM (
+        SELECT
+            f.priority, f.channel, f.client_id,
+            m.scheduled_for <= now() OR coalesce(m.last_error = %(reason)s, false) AS now,
+            CASE %(scope)s
+                WHEN 'gateway' THEN m.gateway IS NOT DISTINCT FROM %(key)s
+                WHEN 'template' THEN coalesce(
+                    m.template, (SELECT b.template FROM message_batches AS b WHERE b.id = m.batch_id)
+                ) IS NOT DISTINCT FROM %(key)s
+                ELSE true END AS fits
+        FROM lane_flows AS f
+        CROSS JOIN LATERAL (
+            SELECT q.gateway, q.template, q.batch_id, q.last_error, q.scheduled_for
+            FROM message_queue AS q
+            WHERE q.priority = f.priority AND q.status = 'pending'
+              AND q.channel = f.channel AND q.client_id = f.client_id
+            ORDER BY q.scheduled_for, q.id
+            LIMIT %(counted)s
+        ) AS m
+        WHERE (%(includes_p0)s OR f.priority <> 'P0')
+          AND (%(scope)s <> 'channel' OR f.channel = %(key)s)
+          AND (%(scope)s <> 'priority' OR f.priority = %(key)s)
+          AND (%(scope)s <> 'client' OR f.client_id::text = %(key)s)
+        LIMIT %(looked)s
+    ) AS each
+    GROUP BY each.priority, each.channel, each.client_id
+) AS flow

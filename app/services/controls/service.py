@@ -28,6 +28,7 @@ from app.services.controls.views import (
     Procedure,
     StopState,
     StopView,
+    Waiting,
     WorkState,
 )
 from app.services.gateway_views import GatewayView
@@ -96,6 +97,12 @@ class EmergencyService:
         return Page(items=items, next=paging.cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
     # Stops
+
+    def would_stop(self, draft: StopDraft) -> Waiting:
+        """Count what a stop would keep, in bounded time; raises Invalid for what is not there."""
+        with unavailable_when_down(), self._engine.connect() as conn:
+            key = self._resolved(conn, draft.scope, draft.key)
+            return stopping.would_wait(conn, draft.scope, key, includes_p0=draft.including_p0)
 
     def stop(self, who: Who, draft: StopDraft, *, why: str) -> StopView:
         """Stop everything, or one thing, on all workers within a second.

@@ -8,16 +8,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db.sql import run
-from app.db.tables import controls, message_batches
+from app.db.tables import batch_deltas, controls, message_batches
 from app.domain.stops import Stop, StopScope
-from app.domain.vocabulary import Priority
+from app.domain.vocabulary import Priority, Status
 from app.errors import Fault
 from app.queue import PACKAGE
-from app.services.controls.views import Procedure, StopState, StopView
+from app.services.controls.views import Procedure, StopState, StopView, Waiting
 from app.services.sending.withholding import reason
 
 # So far is looked into each caller's messages on a channel for what waits.
 COUNTED = 10_000
+LOOKED = 50_000
 LONGEST_RAMP = timedelta(days=1)
 LONGEST_STOP = timedelta(days=3650)
 
@@ -116,7 +117,7 @@ def stop_of(row: sa.Row[Any]) -> Stop:
     )
 
 
-def view(row: sa.Row[Any], key: str | None, now: datetime, waiting: int | None = None) -> StopView:
+def view(row: sa.Row[Any], key: str | None, now: datetime, waiting: Waiting | None = None) -> StopView:
     """Show a stop as it stands."""
     stop = stop_of(row)
     return StopView(
@@ -134,24 +135,55 @@ def view(row: sa.Row[Any], key: str | None, now: datetime, waiting: int | None =
         lifted_at=row.lifted_at,
         lifted_by=row.lifted_by,
         lifted_why=row.lifted_why,
-        waiting=None if waiting is None else min(waiting, COUNTED),
-        at_least=None if waiting is None else waiting >= COUNTED,
+        waiting=waiting.due if waiting else None,
+        later=waiting.later if waiting else None,
+        at_least=waiting.at_least if waiting else None,
     )
 
 
-def waiting_for(conn: sa.Connection, row: sa.Row[Any]) -> int:
-    """Count what waits because of a stop, no further than COUNTED messages of each caller."""
-    if row.scope == StopScope.BATCH:
-        table = message_batches.c
-        return int(conn.scalar(sa.select(table.pending).where(table.id == int(row.scope_key))) or 0)
+def waiting_for(conn: sa.Connection, row: sa.Row[Any]) -> Waiting:
+    """Count what waits because of a stop."""
+    return would_wait(
+        conn, StopScope(row.scope), row.scope_key, includes_p0=row.includes_p0, reason=reason(row.id)
+    )
+
+
+def would_wait(
+    conn: sa.Connection, scope: StopScope, key: str | None, *, includes_p0: bool, reason: str | None = None
+) -> Waiting:
+    """Count what a stop would keep from leaving, in bounded time; `key` is as it is kept.
+
+    `reason` is what is written at messages that were put back for the stop, where there is one already.
+    """
+    if scope is StopScope.BATCH:
+        return _of_batch(conn, int(key or 0))
     parameters = {
-        "scope": row.scope,
-        "key": row.scope_key,
-        "includes_p0": row.includes_p0,
-        "reason": reason(row.id),
+        "scope": scope.value,
+        "key": key,
+        "includes_p0": includes_p0,
+        "reason": reason,
         "counted": COUNTED,
+        "looked": LOOKED,
     }
-    return int(run(conn, PACKAGE, "stop_waiting", parameters).scalar_one())
+    row = run(conn, PACKAGE, "stop_waiting", parameters).one()
+    return Waiting(due=min(row.waiting, COUNTED), later=min(row.later, COUNTED), at_least=row.cut)
+
+
+def _of_batch(conn: sa.Connection, batch: int) -> Waiting:
+    """Take a batch's own counts, and what is still to become messages."""
+    table, delta = message_batches.c, batch_deltas.c
+    changed = sa.select(sa.func.coalesce(sa.func.sum(delta.change), 0)).where(
+        delta.batch_id == table.id, delta.status == Status.PENDING.value
+    )
+    staged = sa.func.greatest(sa.func.coalesce(table.last_line, 0) - table.expanded_line, 0)
+    query = sa.select(
+        (table.pending + changed.scalar_subquery() + staged).label("number"),
+        sa.func.coalesce(table.scheduled_for > sa.func.now(), sa.false()).label("is_later"),
+    ).where(table.id == batch)
+    row = conn.execute(query).one_or_none()
+    number = max(int(row.number), 0) if row else 0
+    is_later = bool(row and row.is_later)
+    return Waiting(due=0 if is_later else number, later=number if is_later else 0, at_least=False)
 
 
 def _state(stop: Stop, now: datetime) -> StopState:

@@ -40,11 +40,21 @@ class WorkState(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """What a stop keeps: what is due, and what is due `later`; `at_least` where there may be more."""
+
+    due: int
+    later: int
+    at_least: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StopView:
     """One stop. `key` is as people write it: a client's name, a batch's UUID.
 
     `share` is what part of the usual rate may go now. `waiting` counts what waits because of it, among
-    the first of each caller; `at_least` tells that there is more. Both are left out where not asked for.
+    the first of each caller, `later` what will once it is due; `at_least` tells that there is more. They are
+    left out where not asked for.
     """
 
     id: int
@@ -62,6 +72,7 @@ class StopView:
     lifted_by: str | None
     lifted_why: str | None
     waiting: int | None = None
+    later: int | None = None
     at_least: bool | None = None
 
 

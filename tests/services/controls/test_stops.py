@@ -9,6 +9,7 @@ from app.db.tables import api_clients, controls, message_batches, message_templa
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Priority
 from app.errors import Invalid, NotFound
+from app.services.controls import stopping
 from app.services.controls.service import StopDraft
 from app.services.expansion import expand
 from app.services.sending import lane, run
@@ -374,6 +375,54 @@ def test_the_state_tells_who_why_since_when_and_what_waits(world, desk):
     assert (shown.who, shown.why, shown.including_p0) == ("cli/ann", WHY, False)
     assert (shown.waiting, shown.at_least, shown.share) == (3, False, 0.0)
     assert abs(shown.since - world.clock()) < 5 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("scope", "key", "due"),
+    [
+        ("all", None, 6),
+        ("channel", "email", 6),
+        ("channel", "sms", 0),
+        ("priority", "P4", 1),
+        ("client", "7", 3),
+        ("template", "spring", 3),
+        ("gateway", "postal", 6),
+    ],
+)
+def test_what_a_stop_would_keep_is_counted_by_what_it_is_about(world, desk, scope, key, due):
+    world.execute(sa.insert(api_clients).values(id=7, name="shop"))
+    template(world, "spring")
+    world.add("P3", 3, client_id=7, template="spring", subject=None, body_text=None)
+    world.add("P3", 2)
+    world.one("P4")
+    world.one("P0")
+    found = desk.service.would_stop(StopDraft(scope=StopScope(scope), key=key))
+    assert (found.due, found.later, found.at_least) == (due, 0, False)
+
+
+def test_what_is_due_later_is_counted_by_itself_and_emergencies_where_ticked(world, desk):
+    world.one("P3")
+    world.one("P3", due_in=HOUR / 2)
+    world.one("P0")
+    found = desk.service.would_stop(StopDraft(scope=StopScope.ALL, including_p0=True))
+    assert (found.due, found.later) == (2, 1)
+
+
+def test_a_batch_that_is_still_to_become_messages_is_counted_whole(world, desk):
+    batch = world.batch(subject="Hello", body_text="Spring")
+    world.execute(sa.update(message_batches).values(last_line=10, expanded_line=4, pending=4))
+    uuid = only(world.all(sa.select(message_batches.c.uuid).where(message_batches.c.id == batch))).uuid
+    assert desk.service.would_stop(StopDraft(scope=StopScope.BATCH, key=str(uuid))).due == 10
+
+
+def test_counting_what_waits_has_an_end_and_says_so(world, desk, monkeypatch):
+    monkeypatch.setattr(stopping, "COUNTED", 2)
+    world.add("P3", 3)
+    found = desk.service.would_stop(StopDraft(scope=StopScope.CHANNEL, key="email"))
+    assert (found.due, found.at_least) == (2, True)
+    # Those that were looked at do not fit; those behind them might.
+    template(world, "spring")
+    assert desk.service.would_stop(StopDraft(scope=StopScope.TEMPLATE, key="spring")).at_least
 
 
 def test_while_everything_is_stopped_the_state_says_that_sending_is_not(desk):
