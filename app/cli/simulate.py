@@ -6,7 +6,7 @@ import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 import click
 from rich.console import Console
@@ -24,6 +24,25 @@ Share = click.FloatRange(0, 1)
 Milliseconds = click.FloatRange(0, 600_000)
 File = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
+
+
+class Said(TypedDict):
+    """What the options say about the double itself; times are in milliseconds."""
+
+    port: int
+    webhooks: str | None
+    journal: Path | None
+    keys: Path | None
+    latency: float
+    slow: float
+    webhook_delay: float
+    retry: float
+    connections: int
+    duplicate: float
+    shuffle: bool
+    seed: int | None
+    sns_signature: Literal["1", "2"]
+    subscribed: bool
 
 
 @click.command()
@@ -56,26 +75,7 @@ Folder = click.Path(file_okay=False, path_type=Path)
 @click.option("--sns-signature", type=click.Choice(["1", "2"]), default="1", help="SNS SignatureVersion.")
 @click.option("--subscribed", is_flag=True, help="Take the SNS subscription for confirmed.")
 @click.option("--quiet", is_flag=True, help="Print nothing.")
-def simulate(
-    *,
-    port: int,
-    webhooks: str | None,
-    only_list: bool,
-    only_environment: bool,
-    journal: Path | None,
-    keys: Path | None,
-    latency: float,
-    slow: float,
-    webhook_delay: float,
-    retry: float,
-    connections: int,
-    duplicate: float,
-    shuffle: bool,
-    seed: int | None,
-    sns_signature: Literal["1", "2"],
-    subscribed: bool,
-    quiet: bool,
-) -> None:
+def simulate(*, only_list: bool, only_environment: bool, quiet: bool, **said: Unpack[Said]) -> None:
     """Stand in for the gateways: speak their protocols, play outcomes, send signed webhooks.
 
     Nothing leaves the machine. A page at the base port says what may be asked of it.
@@ -84,31 +84,39 @@ def simulate(
         _print_recipients()
         return
     if only_environment:
-        click.echo("\n".join(f"{name}={value}" for name, value in environment(port).items()))
+        _print_environment(said["port"])
         return
-    delivery = webhooks and Delivery(
-        target=webhooks,
-        delay=timedelta(milliseconds=webhook_delay),
-        retry=timedelta(milliseconds=retry),
-        duplicate=duplicate,
-        shuffle=shuffle,
-        connections=connections,
-    )
-    options = Options(
-        port=port,
-        delivery=delivery or None,
-        journal=journal,
-        folder=keys,
-        latency=timedelta(milliseconds=latency),
-        slow=timedelta(milliseconds=slow),
-        sns_signature=sns_signature,
-        subscribed=subscribed,
-        seed=seed,
-    )
     try:
-        asyncio.run(_serve(options, quiet=quiet))
+        asyncio.run(_serve(_options(said), quiet=quiet))
     except ConfigurationError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+def _options(said: Said) -> Options:
+    return Options(
+        port=said["port"],
+        delivery=_delivery(said),
+        journal=said["journal"],
+        folder=said["keys"],
+        latency=timedelta(milliseconds=said["latency"]),
+        slow=timedelta(milliseconds=said["slow"]),
+        sns_signature=said["sns_signature"],
+        subscribed=said["subscribed"],
+        seed=said["seed"],
+    )
+
+
+def _delivery(said: Said) -> Delivery | None:
+    if not said["webhooks"]:
+        return None
+    return Delivery(
+        target=said["webhooks"],
+        delay=timedelta(milliseconds=said["webhook_delay"]),
+        retry=timedelta(milliseconds=said["retry"]),
+        duplicate=said["duplicate"],
+        shuffle=said["shuffle"],
+        connections=said["connections"],
+    )
 
 
 async def _serve(options: Options, *, quiet: bool) -> None:
@@ -133,6 +141,10 @@ def _print_start(options: Options) -> None:
         click.echo(f"  {gateway:<{width}} {origin(port_of(gateway, options.port))}")
     target = options.delivery.target if options.delivery else "off; turn on by --webhooks URL"
     click.echo(f"  {'webhooks':<{width}} {target}")
+
+
+def _print_environment(port: int) -> None:
+    click.echo("\n".join(f"{name}={value}" for name, value in environment(port).items()))
 
 
 def _print_recipients() -> None:

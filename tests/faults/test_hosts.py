@@ -151,58 +151,71 @@ def variables_of(settings, gateways, valkey, postgres):
         forwarder.close()
 
 
+@contextlib.contextmanager
+def workers_on(hosts, variables_of, folder):
+    """Runs workers on each host; gives their processes."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                workers(
+                    "alerts",
+                    variables_of(host),
+                    folder / host.name,
+                    before=("ip", "netns", "exec", host.name),
+                )
+            )
+            for host in hosts
+        ]
+
+
+def claiming(world, parent):
+    """Tell which of a host's processes hold a claim."""
+    query = sa.select(claims.c.worker).where(OPEN)
+    return {int(row.worker.split(":")[1]) for row in world.all(query)} & set(family(parent.pid))
+
+
+def let_lapse(world, processes):
+    """End these processes' leases, as time would."""
+    theirs = sa.cast(sa.func.split_part(claims.c.worker, ":", 2), sa.Integer).in_(processes)
+    past = sa.func.now() - sa.text("interval '1 second'")
+    long_past = sa.func.now() - sa.text("interval '1 hour'")
+    world.execute(sa.update(claims).where(OPEN, theirs).values(lease_until=past, created_at=long_past))
+
+
+def stop(parent):
+    parent.terminate()
+    assert parent.wait(timeout=60) == 0
+
+
 def test_a_host_cut_off_in_the_middle_of_a_batch_loses_and_doubles_nothing_unmarked(
     world, settings, hosts, variables_of, tmp_path
 ):
     gateways = world.gateways
     gateways.slow_down(300)
     wake = BrokerWake(world.app.broker, settings.lanes, world.app.doorbell(settings.lanes[Priority.P0].lease))
-    with contextlib.ExitStack() as stack:
-        first, second = (
-            stack.enter_context(
-                workers(
-                    "alerts",
-                    variables_of(host),
-                    tmp_path / host.name,
-                    before=("ip", "netns", "exec", host.name),
-                )
-            )
-            for host in hosts
-        )
-
-        def has_claim(parent):
-            query = sa.select(claims.c.worker).where(OPEN)
-            return {int(row.worker.split(":")[1]) for row in world.all(query)} & set(family(parent.pid))
-
+    with workers_on(hosts, variables_of, tmp_path) as (first, second):
         messages = world.add("P1", 160)
         for _ in range(2):
             wake.lane(Priority.P1)
-        # Both are in the middle of a claim.
-        wait_for(lambda: has_claim(first) and has_claim(second) and gateways.accepted() > 24, within=60)
-        hosts[0].cut_off()
-        ours = has_claim(first)
-        lapsed = sa.update(claims).where(
-            OPEN, sa.cast(sa.func.split_part(claims.c.worker, ":", 2), sa.Integer).in_(ours)
-        )
-        past = sa.func.now() - sa.text("interval '1 second'")
-        world.execute(
-            lapsed.values(lease_until=past, created_at=sa.func.now() - sa.text("interval '1 hour'"))
-        )
+
+        def both_amid_a_claim():
+            return claiming(world, first) and claiming(world, second) and gateways.accepted() > 24
 
         def all_sent():
             wake.release(Priority.P1)
             wake.lane(Priority.P1, sweep=True)
             return world.statuses(messages) == {"sent": 160}
 
+        wait_for(both_amid_a_claim, within=60)
+        hosts[0].cut_off()
+        let_lapse(world, claiming(world, first))
         wait_for(all_sent, within=60)
         before = agree(world, messages)
         assert sum(before.values()) <= 160 + 8
         hosts[0].join_again()
-        first.terminate()
-        assert first.wait(timeout=60) == 0
+        stop(first)
         after = agree(world, messages)
         assert world.statuses(messages) == {"sent": 160}
         # What was still in its cables may arrive now, and was marked long ago.
         assert sum(after.values()) <= 160 + 8
-        second.terminate()
-        assert second.wait(timeout=60) == 0
+        stop(second)

@@ -86,40 +86,43 @@ def server(scene: Scene) -> Iterator[Finding]:
         with scene.database() as conn:
             row = conn.execute(_SERVER).one()
     except Unavailable as exc:
-        yield _finding(
-            "database_unreachable",
-            Severity.CRITICAL,
-            f"PostgreSQL does not answer: {exc}. Nothing can be accepted or sent.",
-            "Start it, or see why it refuses connections.",
-            automatic="Callers are answered 503 and nothing that was accepted is lost; it goes on when it "
-            "is back.",
-        )
+        yield _unreachable(exc)
         return
-    if row.version < _OLDEST_SUPPORTED:
+    yield from _version(row.version)
+    yield from _durability(durable=row.durable)
+    yield from _connections(row.connections, row.most)
+    yield from _wraparound(row.xid_age)
+
+
+def _unreachable(exc: Unavailable) -> Finding:
+    return _finding(
+        "database_unreachable",
+        Severity.CRITICAL,
+        f"PostgreSQL does not answer: {exc}. Nothing can be accepted or sent.",
+        "Start it, or see why it refuses connections.",
+        automatic="Callers are answered 503 and nothing that was accepted is lost; it goes on when it "
+        "is back.",
+    )
+
+
+def _version(version: int) -> Iterator[Finding]:
+    if version < _OLDEST_SUPPORTED:
         yield _finding(
             "database_too_old",
             Severity.HIGH,
             "This PostgreSQL is older than version 15.",
             "Upgrade the server.",
-            version=row.version,
+            version=version,
         )
-    if not row.durable:
+
+
+def _durability(*, durable: bool) -> Iterator[Finding]:
+    if not durable:
         yield _finding(
             "database_not_durable",
             Severity.HIGH,
             "fsync or full_page_writes is off: a power cut may lose or spoil what was accepted.",
             "Switch both on in postgresql.conf.",
-        )
-    yield from _connections(row.connections, row.most)
-    if row.xid_age > _OLD_XID:
-        very = row.xid_age > _VERY_OLD_XID
-        yield _finding(
-            "database_wraparound",
-            Severity.CRITICAL if very else Severity.HIGH,
-            "Transaction numbers run out: PostgreSQL will stop taking writes to protect itself.",
-            "See what keeps autovacuum from freezing (old transactions, prepared ones, slots); run VACUUM "
-            "FREEZE.",
-            xid_age=row.xid_age,
         )
 
 
@@ -132,6 +135,18 @@ def _connections(used: int, most: int) -> Iterator[Finding]:
             "Put PgBouncer in front, lower DATABASE_POOL or the lanes' threads, or raise max_connections.",
             used=used,
             most=most,
+        )
+
+
+def _wraparound(xid_age: int) -> Iterator[Finding]:
+    if xid_age > _OLD_XID:
+        yield _finding(
+            "database_wraparound",
+            Severity.CRITICAL if xid_age > _VERY_OLD_XID else Severity.HIGH,
+            "Transaction numbers run out: PostgreSQL will stop taking writes to protect itself.",
+            "See what keeps autovacuum from freezing (old transactions, prepared ones, slots); run VACUUM "
+            "FREEZE.",
+            xid_age=xid_age,
         )
 
 

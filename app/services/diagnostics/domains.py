@@ -1,6 +1,6 @@
 """Whether the domains that we send as say so in the DNS: SPF, DKIM, DMARC, MX."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import sqlalchemy as sa
@@ -17,6 +17,8 @@ SUBJECT = "sending domains"
 SELECTORS = ("default", "dkim", "k1", "mail", "postal", "s1", "s2", "selector1", "selector2")
 MOST_DOMAINS = 50
 _MOST_LOOKUPS = 10
+# The terms of an SPF record for which whoever checks it has to ask the DNS again.
+_LOOKED_UP = ("include:", "a", "mx", "ptr", "exists:", "redirect=")
 # Nobody can be reached there, as RFC 2606 says.
 _RESERVED = (".example", ".invalid", ".test", ".localhost", "example.com", "example.net", "example.org")
 
@@ -51,7 +53,10 @@ def spf(resolver: Resolver, domain: str) -> Iterator[Finding]:
             advice="Merge them into one.",
             evidence={"records": len(policies)},
         )
-    terms = policies[0].lower().split()
+    yield from _spf_terms(policies[0].lower().split(), domain)
+
+
+def _spf_terms(terms: Sequence[str], domain: str) -> Iterator[Finding]:
     if "+all" in terms or "all" in terms:
         yield _finding(
             code="spf_lets_everybody_in",
@@ -60,10 +65,7 @@ def spf(resolver: Resolver, domain: str) -> Iterator[Finding]:
             meaning=f"The SPF record of {domain} lets everybody send as it.",
             advice="End it with ~all or -all.",
         )
-    lookups = sum(
-        term.lstrip("+-~?").startswith(("include:", "a", "mx", "ptr", "exists:", "redirect="))
-        for term in terms
-    )
+    lookups = sum(term.lstrip("+-~?").startswith(_LOOKED_UP) for term in terms)
     if lookups > _MOST_LOOKUPS:
         yield _finding(
             code="spf_too_deep",

@@ -25,6 +25,11 @@ AT_ONCE = 8
 
 _PORTS = {"https": 443, "http": 80, "smtp": 25, "smtps": 465}
 _TLS = {"https", "smtps"}
+_FAILURES = {
+    "resolve": "does not resolve",
+    "connect": "lets nobody in",
+    "tls": "makes no TLS that is trusted",
+}
 _finding = partial(Finding, subject=SUBJECT)
 
 
@@ -105,50 +110,59 @@ def _days_left(safe: ssl.SSLSocket) -> float:
 
 
 def _judged(way: Way) -> Iterator[Finding]:
-    place = way.place
-    figures = {
-        "host": place.host,
-        "port": place.port,
+    if way.failed:
+        yield _unreachable(way)
+        return
+    slow_name = (way.resolve or 0) > SLOW_NAME.total_seconds()
+    if slow_name or (way.connect or 0) + (way.tls or 0) > SLOW_WAY.total_seconds():
+        yield _slow(way, "name_resolution_slow" if slow_name else "way_slow")
+    if way.certificate_days is not None and way.certificate_days < EXPIRES_SOON / timedelta(days=1):
+        yield _certificate_ends(way, way.certificate_days)
+
+
+def _unreachable(way: Way) -> Finding:
+    return _finding(
+        code="gateway_unreachable",
+        target=way.place.gateway,
+        priority=Severity.HIGH,
+        meaning=f"{way.place.host} {_FAILURES[way.failed]} from here: {way.why}.",
+        advice="See this machine's DNS, firewall, proxy and certificates, then the vendor's status page. "
+        "Where requests go through a proxy (HTTPS_PROXY), this way is not theirs.",
+        automatic="The breaker opens and other gateways take over.",
+        evidence={**_figures(way), "failed": way.failed},
+    )
+
+
+def _slow(way: Way, code: str) -> Finding:
+    return _finding(
+        code=code,
+        target=way.place.gateway,
+        priority=Severity.LOW,
+        meaning=f"The way to {way.place.host} takes long, which each new connection pays.",
+        advice="Use a resolver near by that keeps answers, or a region of the vendor's that is nearer.",
+        evidence=_figures(way),
+    )
+
+
+def _certificate_ends(way: Way, days: float) -> Finding:
+    return _finding(
+        code="certificate_ends",
+        target=way.place.gateway,
+        priority=Severity.MEDIUM,
+        meaning=f"The certificate of {way.place.host} ends in {days:.0f} days.",
+        advice="Where the server is yours, renew it.",
+        evidence={"days": round(days, 1)},
+    )
+
+
+def _figures(way: Way) -> dict[str, Any]:
+    return {
+        "host": way.place.host,
+        "port": way.place.port,
         "resolve_ms": _milliseconds(way.resolve),
         "connect_ms": _milliseconds(way.connect),
         "tls_ms": _milliseconds(way.tls),
     }
-    if way.failed:
-        what = {
-            "resolve": "does not resolve",
-            "connect": "lets nobody in",
-            "tls": "makes no TLS that is trusted",
-        }
-        yield _finding(
-            code="gateway_unreachable",
-            target=place.gateway,
-            priority=Severity.HIGH,
-            meaning=f"{place.host} {what[way.failed]} from here: {way.why}.",
-            advice="See this machine's DNS, firewall, proxy and certificates, then the vendor's status page. "
-            "Where requests go through a proxy (HTTPS_PROXY), this way is not theirs.",
-            automatic="The breaker opens and other gateways take over.",
-            evidence={**figures, "failed": way.failed},
-        )
-        return
-    slow = (way.resolve or 0) > SLOW_NAME.total_seconds()
-    if slow or (way.connect or 0) + (way.tls or 0) > SLOW_WAY.total_seconds():
-        yield _finding(
-            code="name_resolution_slow" if slow else "way_slow",
-            target=place.gateway,
-            priority=Severity.LOW,
-            meaning=f"The way to {place.host} takes long, which each new connection pays.",
-            advice="Use a resolver near by that keeps answers, or a region of the vendor's that is nearer.",
-            evidence=figures,
-        )
-    if way.certificate_days is not None and way.certificate_days < EXPIRES_SOON / timedelta(days=1):
-        yield _finding(
-            code="certificate_ends",
-            target=place.gateway,
-            priority=Severity.MEDIUM,
-            meaning=f"The certificate of {place.host} ends in {way.certificate_days:.0f} days.",
-            advice="Where the server is yours, renew it.",
-            evidence={"days": round(way.certificate_days, 1)},
-        )
 
 
 def _milliseconds(seconds: float | None) -> float | None:

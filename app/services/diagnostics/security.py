@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -94,56 +95,68 @@ def settings(scene: Scene) -> Iterator[Finding]:
 
 def keys(scene: Scene) -> Iterator[Finding]:
     """Look for API keys that live for ever, are used by nobody, or may do too much."""
+    with scene.database() as conn:
+        rows = conn.execute(_keys_in_force()).all()
+    for row in rows:
+        if (row.client, row.name) != MACHINES_OWN:
+            for look in (_without_expiry, _unused, _too_wide):
+                yield from look(row, f"{row.client}/{row.name}")
+
+
+def _keys_in_force() -> sa.Select[Any]:
     table, clients = api_keys.c, api_clients.c
-    good = sa.and_(
-        table.revoked_at.is_(None), sa.or_(table.expires_at.is_(None), table.expires_at > sa.func.now())
-    )
-    query = (
+    unused = sa.func.now() - sa.func.coalesce(table.last_used_at, table.created_at)
+    unexpired = sa.or_(table.expires_at.is_(None), table.expires_at > sa.func.now())
+    return (
         sa.select(
             clients.name.label("client"),
             table.name,
             table.scopes,
             table.expires_at,
             table.allowed_addresses,
-            (sa.func.now() - sa.func.coalesce(table.last_used_at, table.created_at)).label("unused"),
+            unused.label("unused"),
         )
         .join(api_clients, clients.id == table.client_id)
-        .where(good, clients.is_active)
+        .where(table.revoked_at.is_(None), unexpired, clients.is_active)
         .order_by(table.id)
         .limit(MOST_KEYS)
     )
-    with scene.database() as conn:
-        rows = conn.execute(query).all()
-    for row in rows:
-        if (row.client, row.name) == MACHINES_OWN:
-            continue
-        target, powers = f"{row.client}/{row.name}", sorted(POWERFUL & set(row.scopes))
-        if row.expires_at is None and powers:
-            yield _finding(
-                code="key_without_expiry",
-                target=target,
-                priority=Severity.MEDIUM,
-                meaning=f"The key {target} may do a lot ({', '.join(powers)}) and never ends.",
-                advice="Rotate it into one with an expiry (`tocsin keys`).",
-            )
-        if row.unused > UNUSED_FOR:
-            yield _finding(
-                code="key_unused",
-                target=target,
-                priority=Severity.LOW,
-                meaning=f"Nobody has used the key {target} for {row.unused.days} days.",
-                advice="Revoke it.",
-                evidence={"days": row.unused.days},
-            )
-        if set(row.scopes) >= set(SCOPES) and not row.allowed_addresses:
-            yield _finding(
-                code="key_too_wide",
-                target=target,
-                priority=Severity.MEDIUM,
-                meaning=f"The key {target} may do everything, from everywhere.",
-                advice="Give its program a key with the scopes that it needs, or name the addresses it "
-                "calls from.",
-            )
+
+
+def _without_expiry(key: sa.Row[Any], target: str) -> Iterator[Finding]:
+    powers = sorted(POWERFUL & set(key.scopes))
+    if key.expires_at is None and powers:
+        yield _finding(
+            code="key_without_expiry",
+            target=target,
+            priority=Severity.MEDIUM,
+            meaning=f"The key {target} may do a lot ({', '.join(powers)}) and never ends.",
+            advice="Rotate it into one with an expiry (`tocsin keys`).",
+        )
+
+
+def _unused(key: sa.Row[Any], target: str) -> Iterator[Finding]:
+    if key.unused > UNUSED_FOR:
+        yield _finding(
+            code="key_unused",
+            target=target,
+            priority=Severity.LOW,
+            meaning=f"Nobody has used the key {target} for {key.unused.days} days.",
+            advice="Revoke it.",
+            evidence={"days": key.unused.days},
+        )
+
+
+def _too_wide(key: sa.Row[Any], target: str) -> Iterator[Finding]:
+    if set(key.scopes) >= set(SCOPES) and not key.allowed_addresses:
+        yield _finding(
+            code="key_too_wide",
+            target=target,
+            priority=Severity.MEDIUM,
+            meaning=f"The key {target} may do everything, from everywhere.",
+            advice="Give its program a key with the scopes that it needs, or name the addresses it "
+            "calls from.",
+        )
 
 
 def people(scene: Scene) -> Iterator[Finding]:

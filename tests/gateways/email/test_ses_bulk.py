@@ -58,50 +58,44 @@ def taken(number):
     return {"Status": "SUCCESS", "MessageId": f"0100-{number}"}
 
 
+DIGEST = {"category": "digest", "reply_to": "Büro <b@example.org>"}
+HEADERS = {"List-Unsubscribe": "<https://example.org/1>", "X-Ort": "Köln"}
+
+
+def bulk_entry(number, **own):
+    """Give what the digest's request says of one recipient."""
+    return {
+        "Destination": {"ToAddresses": [f"a{number}@example.com"]},
+        "ReplacementTags": [
+            {"Name": "tocsin", "Value": f"00000000-0000-0000-0000-00000000000{number}_P1_1"},
+            {"Name": "category", "Value": "digest"},
+        ],
+        "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": "{}"}},
+        **own,
+    }
+
+
 def test_one_content_is_said_once_and_each_recipient_has_tags_and_headers_of_their_own(several):
-    messages = several(
-        2,
-        {"category": "digest", "reply_to": "Büro <b@example.org>"},
-        at1={"headers": {"List-Unsubscribe": "<https://example.org/1>", "X-Ort": "Köln"}},
-    )
-    request = SES.build(messages, NOW)
+    request = SES.build(several(2, DIGEST, at1={"headers": HEADERS}), NOW)
     assert request.url == "https://email.eu-west-1.amazonaws.com/v2/email/outbound-bulk-emails"
-    body = orjson.loads(request.body)
-    assert body == {
+    headers = [
+        {"Name": "List-Unsubscribe", "Value": "<https://example.org/1>"},
+        {"Name": "X-Ort", "Value": "=?utf-8?b?S8O2bG4=?="},
+    ]
+    content = {"Subject": "Hello", "Text": "Plain words", "Html": "<p>Rich words</p>"}
+    assert orjson.loads(request.body) == {
         "FromEmailAddress": "Town Hall <news@example.org>",
         "ReplyToAddresses": ["=?utf-8?b?QsO8cm8=?= <b@example.org>"],
-        "DefaultContent": {
-            "Template": {
-                "TemplateContent": {"Subject": "Hello", "Text": "Plain words", "Html": "<p>Rich words</p>"},
-                "TemplateData": "{}",
-            }
-        },
-        "BulkEmailEntries": [
-            {
-                "Destination": {"ToAddresses": ["a0@example.com"]},
-                "ReplacementTags": [
-                    {"Name": "tocsin", "Value": "00000000-0000-0000-0000-000000000000_P1_1"},
-                    {"Name": "category", "Value": "digest"},
-                ],
-                "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": "{}"}},
-            },
-            {
-                "Destination": {"ToAddresses": ["a1@example.com"]},
-                "ReplacementTags": [
-                    {"Name": "tocsin", "Value": "00000000-0000-0000-0000-000000000001_P1_1"},
-                    {"Name": "category", "Value": "digest"},
-                ],
-                "ReplacementEmailContent": {"ReplacementTemplate": {"ReplacementTemplateData": "{}"}},
-                "ReplacementHeaders": [
-                    {"Name": "List-Unsubscribe", "Value": "<https://example.org/1>"},
-                    {"Name": "X-Ort", "Value": "=?utf-8?b?S8O2bG4=?="},
-                ],
-            },
-        ],
+        "DefaultContent": {"Template": {"TemplateContent": content, "TemplateData": "{}"}},
+        "BulkEmailEntries": [bulk_entry(0), bulk_entry(1, ReplacementHeaders=headers)],
         "ConfigurationSetName": "tocsin-events",
     }
+
+
+def test_the_request_has_the_shape_that_sess_own_model_asks_for(several):
+    request = SES.build(several(2, DIGEST, at1={"headers": HEADERS}), NOW)
     shape = Session().get_service_model("sesv2").operation_model("SendBulkEmail").input_shape
-    assert ParamValidator().validate(body, shape).generate_report() == ""
+    assert ParamValidator().validate(orjson.loads(request.body), shape).generate_report() == ""
 
 
 def test_a_message_alone_goes_as_before(several):
