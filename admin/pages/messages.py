@@ -23,6 +23,7 @@ from app.services.looking import Wanted, look, raw_events
 from app.services.reading import get_status
 from app.services.requests import Filters
 from app.services.showing import note_opened, rendered
+from app.services.suppression_looking import of_message
 
 # Whoever runs the service sees everybody's messages.
 OPERATOR = Caller(client_id=0, name="console", scopes=frozenset({"admin"}))
@@ -123,6 +124,7 @@ class MessagesPage(ListPage):
             message=message,
             client=clients.get(message.client_id, ""),
             events=raw_events(self.app.engine, uuid),
+            suppressions=of_message(self.app.engine, uuid),
             opened=opened,
             possible=self._acts.possible(message.status),
             **values,

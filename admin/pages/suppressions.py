@@ -1,11 +1,13 @@
 """Suppressions: who gets nothing, why, and letting them have it again."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from flask import Response, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Row
 
 from admin import people, suppression_forms
 from admin.actions import Action, Preview, Wish
@@ -14,11 +16,15 @@ from admin.lists import Empty, Filter, Found, ListPage
 from admin.page import expose
 from admin.said import numbers_selected, reason_given
 from admin.uploads import chunks, given_file
+from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services import suppression_looking
 from app.services.audit import Who
+from app.services.looking import Wanted, look
+from app.services.requests import Filters
 from app.services.suppressions import Imported
 
+_LATEST = 5
 _ASKED = {"complaint", "unsubscribe", "legal"}
 _IMPORTED = (
     "channel", "address", "reason", "community_id", "category", "sender", "note", "expires_at",
@@ -148,7 +154,19 @@ class SuppressionsPage(ListPage):
     def _one(self, suppression_id: int, *, opened: bool) -> str:
         row = suppression_looking.row_of(self.app.engine, suppression_id)
         origin = suppression_looking.origin_of(self.app.engine, row)
-        return self.show("suppressions/one.html", row=row, origin=origin, opened=opened)
+        return self.show(
+            "suppressions/one.html", row=row, origin=origin, latest=self._latest(row), opened=opened
+        )
+
+    def _latest(self, row: Row[Any]) -> Sequence[Row[Any]]:
+        """Give the newest messages to an address: what it was sent, and what was withheld from it."""
+        channel = None if row.channel == "all" else Channel(row.channel)
+        try:
+            wanted = Wanted(filters=Filters(recipient_address=row.address, channel=channel))
+            return look(self.app.engine, wanted, self.app.settings.phone_region, limit=_LATEST).rows
+        except Invalid:
+            # What is listed as it came, such as a name in front of a domain, was never sent to.
+            return ()
 
     def _form(self, faults: Mapping[str, str] | None = None) -> str:
         return self.show(

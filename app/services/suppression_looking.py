@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
 from app.db.tables import delivery_events, message_queue, suppression_list
+from app.domain.addresses import suppression_key
 from app.domain.vocabulary import Channel, EventType, SuppressionReason
 from app.errors import Invalid, NotFound
 from app.services import bounded, paging
@@ -94,6 +95,28 @@ def origin_of(engine: sa.Engine, row: sa.Row[Any]) -> Origin:
             .order_by(_E.id)
         )
         return Origin(message=message.uuid, events=conn.execute(told).mappings().all())
+
+
+def of_message(engine: sa.Engine, uuid: UUID) -> Sequence[sa.RowMapping]:
+    """List what keeps a message's recipient from being sent to now, newest first, as far as MOST rows.
+
+    Each is id, reason, source, community_id, category, sender, created_at and expires_at, and tells with
+    `is_of_this` whether it came of this very message. Nothing for a message that is not there.
+    """
+    asked = sa.select(_M.id, _M.channel, _M.recipient_address).where(_M.uuid == uuid)
+    with unavailable_when_down(), engine.connect() as conn:
+        message = conn.execute(asked).one_or_none()
+        if message is None:
+            return ()
+        key = suppression_key(Channel(message.channel), message.recipient_address)
+        shown = (_C.id, _C.reason, _C.source, _C.community_id, _C.category, _C.sender, _C.created_at)
+        is_of_this = (_C.message_id == message.id).is_(sa.true()).label("is_of_this")
+        query = sa.select(*shown, _C.expires_at, is_of_this).where(
+            _C.channel.in_([message.channel, "all"]),
+            _C.address == key,
+            sa.or_(_C.expires_at.is_(None), _C.expires_at > sa.func.now()),
+        )
+        return conn.execute(query.order_by(_C.id.desc()).limit(MOST)).mappings().all()
 
 
 def note_opened(engine: sa.Engine, who: Who, suppression_id: int) -> None:

@@ -224,5 +224,23 @@ def test_a_recipient_is_suppressed(as_role, app, put):
     assert (row.address, row.channel, row.reason, row.note) == (ADDRESS, "email", "manual", "for the test")
 
 
+def test_a_message_leads_to_what_suppresses_its_recipient_and_says_whether_it_was_this_one(as_role, app, put):
+    uuid, other = put(status="bounced"), put(recipient_address="else@example.com")
+    with app.engine.begin() as conn:
+        message = conn.execute(sa.select(M.id).where(M.uuid == uuid)).scalar_one()
+        row = {"channel": "email", "address": ADDRESS.lower(), "reason": "bounce_hard", "source": "ses"}
+        over = {"reason": "complaint", "expires_at": sa.func.now() - timedelta(days=1)}
+        for values in (row | {"message_id": message}, row | over):
+            conn.execute(sa.insert(suppression_list).values(values))
+        number = conn.execute(sa.select(sa.func.min(suppression_list.c.id))).scalar_one()
+    browser = as_role("viewer")
+    page = browser.get(f"/admin/messages/{uuid}").get_data(as_text=True)
+    assert f'<a href="/admin/suppressions/{number}">bounce hard</a>' in page
+    assert "because of this message" in page
+    assert ">complaint</a>" not in page
+    assert "/admin/suppressions/" + str(number) not in browser.get(f"/admin/messages/{other}").text
+    assert f'href="/admin/messages/{uuid}"' in browser.get(f"/admin/suppressions/{number}").text
+
+
 def test_a_message_that_is_not_there_is_404(as_role):
     assert as_role("viewer").get(f"/admin/messages/{uuid4()}").status_code == 404

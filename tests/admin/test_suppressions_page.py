@@ -139,6 +139,15 @@ def test_why_a_row_is_there_leads_to_the_message_and_its_event(as_role, app, put
     assert "no longer kept" in as_role("viewer").get(f"/admin/suppressions/{gone}").get_data(as_text=True)
 
 
+def test_a_row_of_no_message_leads_to_what_was_sent_to_the_address(as_role, app, put):
+    _message, uuid = refused_message(app)
+    with app.engine.connect() as conn:
+        query = sa.select(message_queue.c.recipient_address).where(message_queue.c.uuid == uuid)
+        address = conn.execute(query).scalar_one()
+    page = as_role("viewer").get(f"/admin/suppressions/{put(address=address)}").get_data(as_text=True)
+    assert f'href="/admin/messages/{uuid}"' in page
+
+
 def test_somebody_is_suppressed(as_role, app):
     browser = as_role("operator")
     browser.get("/admin/suppressions/new")
