@@ -5,10 +5,10 @@ addressed by name, so that whoever accepts a message needs none of the sending c
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 import dramatiq
@@ -28,8 +28,12 @@ INGEST_QUEUE = "ingest"
 # One is running, one follows for what came meanwhile.
 MOST_EVENT_WAKES = 2
 
-# Idle workers look into their queues less often than this.
-GATHERED_FOR = 0.005  # seconds
+# How long what came in is gathered before workers are told again. Whoever processes the inbox waits for more
+# about as long, so that it would gain nothing from hearing sooner.
+LANES_GATHERED_FOR = 0.005  # seconds
+INBOX_GATHERED_FOR = 0.02  # seconds
+
+T = TypeVar("T")
 
 
 class Wake(Protocol):
@@ -165,7 +169,7 @@ class BrokerWake:
 
 
 class GatheringWake(BrokerWake):
-    """Tells of lanes and of the inbox from a thread of its own, once for all that came meanwhile.
+    """Tells of lanes and of the inbox from threads of its own, once for all that came meanwhile.
 
     For a process that accepts: nobody waits for Redis there, but emergencies, which ring the doorbell.
     Made in the process that uses it, after fork.
@@ -173,36 +177,47 @@ class GatheringWake(BrokerWake):
 
     def __init__(self, broker: Broker, lanes: dict[Priority, Lane], doorbell: Doorbell) -> None:
         super().__init__(broker, lanes, doorbell)
-        self._due: set[Priority | None] = set()
-        self._told = threading.Event()
-        self._rest = threading.Event()  # never set: a thread's own way to sleep
-        threading.Thread(target=self._tell, name="wakes", daemon=True).start()
+        self._due_lanes = _Gathering(super().lane, LANES_GATHERED_FOR)
+        self._due_inbox = _Gathering[str](lambda _: BrokerWake.inbox(self), INBOX_GATHERED_FOR)
 
     def lane(self, priority: Priority, *, sweep: bool = False) -> None:
         if sweep:
             super().lane(priority, sweep=True)
         else:
-            self._gather(priority)
+            self._due_lanes.add(priority)
 
     def inbox(self) -> None:
-        self._gather(None)
+        self._due_inbox.add(EVENTS_QUEUE)
 
-    def _gather(self, due: Priority | None) -> None:
-        """Have a lane told, or (None) whoever processes the inbox."""
+
+class _Gathering(Generic[T]):
+    """Tells of each thing that was added, the first time at once, then at most so often.
+
+    However much comes: asking Redis again and again for as long as something came took more of a busy
+    process than all that it was there for.
+    """
+
+    def __init__(self, tell: Callable[[T], None], rest: float) -> None:
+        self._tell = tell
+        self._rest = rest
+        self._due: set[T] = set()
+        self._added = threading.Event()
+        self._never = threading.Event()  # a thread's own way to sleep
+        threading.Thread(target=self._run, name="wakes", daemon=True).start()
+
+    def add(self, due: T) -> None:
+        """Have this told soon; whoever hears the event finds it in the set."""
         self._due.add(due)
-        self._told.set()
+        self._added.set()
 
-    def _tell(self) -> None:
+    def _run(self) -> None:
         while True:
-            self._told.wait()
-            self._told.clear()
-            while self._due:
-                due = self._due.pop()
-                if due is None:
-                    super().inbox()
-                else:
-                    super().lane(due)
-            self._rest.wait(GATHERED_FOR)
+            self._added.wait()
+            self._added.clear()
+            # What is added from here on sets the event again.
+            for _ in range(len(self._due)):
+                self._tell(self._due.pop())
+            self._never.wait(self._rest)
 
 
 @contextmanager
