@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import quote
+
+from markupsafe import Markup
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import link, told
 from app.bootstrap import App
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel
@@ -126,11 +130,11 @@ class EmergencyActions:
             until=self._now() + minutes if minutes else None,
         )
         stop = self._service.stop(wish.who, draft, why=wish.why)
-        what = "Everything is" if scope is StopScope.ALL else f"{scope.value} {stop.key} is"
         said = "Emergencies too." if stop.including_p0 else "Emergencies go on."
         # It is in force already: counting what waits delays nothing.
         found = self._service.would_stop(draft)
-        return f"{what} stopped. {said} {_kept(found)}"
+        what = link(named(stop).capitalize(), address_of(stop))
+        return told("{} is stopped. {} {}", what, said, _kept(found))
 
     def _preview_resume(self, wish: Wish) -> Preview:
         stops = self._stops(wish)
@@ -144,7 +148,7 @@ class EmergencyActions:
         lifted = self._service.resume(
             wish.who, ids=[stop.id for stop in self._stops(wish)], over=over, why=wish.why
         )
-        return f"Resumed: {', '.join(map(named, lifted))}."
+        return told("Resumed: {}.", Markup(", ").join(link(named(each), address_of(each)) for each in lifted))
 
     def _preview_clear(self, wish: Wish) -> Preview:
         view = self._clearing(wish)
@@ -161,7 +165,8 @@ class EmergencyActions:
 
     def _clear(self, wish: Wish) -> str:
         view = self._service.clear(wish.who, self._clearing(wish).id, why=wish.why)
-        return f"{view.cancelled:,} messages are cancelled{_so_far(view)}."
+        found = link(f"{view.cancelled:,} messages", "/admin/messages/?status=cancelled&days=30")
+        return told("{} are cancelled{}.", found, _so_far(view))
 
     def _preview_undo(self, wish: Wish) -> Preview:
         view = self._clearing(wish)
@@ -172,7 +177,8 @@ class EmergencyActions:
 
     def _undo(self, wish: Wish) -> str:
         view = self._service.undo_clearing(wish.who, self._clearing(wish).id, why=wish.why)
-        return f"{view.restored:,} messages are pending again{_so_far(view)}."
+        found = link(f"{view.restored:,} messages", "/admin/messages/?status=pending&days=30")
+        return told("{} are pending again{}.", found, _so_far(view))
 
     def _preview_switch(self, wish: Wish) -> Preview:
         channel, gateway = _place(wish)
@@ -184,10 +190,13 @@ class EmergencyActions:
     def _switch(self, wish: Wish) -> str:
         channel, gateway = _place(wish)
         self._service.switch_provider(wish.who, channel, gateway, why=wish.why)
-        return f"{gateway} comes first for {channel} now."
+        return told(
+            "{} comes first for {} now.", link(gateway, f"/admin/gateways/#{channel}-{gateway}"), channel
+        )
 
     def _reset(self, wish: Wish) -> str:
-        return f"{self._service.reset_rate_limits(wish.who, why=wish.why):,} windows are forgotten."
+        windows = self._service.reset_rate_limits(wish.who, why=wish.why)
+        return told("{} windows of the {} are forgotten.", f"{windows:,}", link("limits", "/admin/limits/"))
 
     def _stops(self, wish: Wish) -> Sequence[StopView]:
         found = [stop for stop in self._service.state().stops if str(stop.id) in wish.selected]
@@ -204,6 +213,19 @@ class EmergencyActions:
 def named(stop: StopView) -> str:
     """Say what a stop is about."""
     return "everything" if stop.scope is StopScope.ALL else f"{stop.scope.value} {stop.key}"
+
+
+def address_of(stop: StopView) -> str:
+    """Say where what a stop is about is shown."""
+    key = quote(stop.key or "", safe="")
+    pages = {
+        StopScope.GATEWAY: "/admin/gateways/",
+        StopScope.BATCH: f"/admin/batches/{key}",
+        StopScope.TEMPLATE: f"/admin/templates/?search={key}",
+    }
+    of_messages = {StopScope.CHANNEL, StopScope.PRIORITY, StopScope.CLIENT}
+    found = f"/admin/messages/?{stop.scope.value}={key}&status=pending"
+    return found if stop.scope in of_messages else pages.get(stop.scope, f"/admin/emergency/#stop-{stop.id}")
 
 
 def waiting(stop: StopView) -> str:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import link, message_links, told
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Invalid, NotFound
 from app.services.gateways import GatewayChanges, GatewaysService, GatewayView
+from app.services.views import Accepted
 
 Do = Callable[[Wish, GatewayView], object]
 
@@ -103,8 +105,13 @@ class GatewayActions:
 
     def _apply(self, label: str, do: Do, wish: Wish) -> str:
         view = self._selected(wish)
-        do(wish, view)
-        return f"{label}: done for {view.gateway}."
+        made = do(wish, view)
+        said = told(
+            "{}: done for {}.", label, link(view.gateway, f"/admin/gateways/#{view.channel}-{view.gateway}")
+        )
+        if isinstance(made, Accepted):
+            return told("{} The message is {}, {}.", said, made.status.value, message_links([made.uuid]))
+        return said
 
     def _ask_weight(self, wish: Wish) -> Sequence[Question]:
         view = self._selected(wish)
@@ -119,8 +126,9 @@ class GatewayActions:
         changes = GatewayChanges(tier=_number(wish, "tier"), weight=_number(wish, "weight"))
         self._service.change(wish.who, view.channel, view.gateway, changes, why=wish.why)
 
-    def _test(self, wish: Wish, view: GatewayView) -> None:
-        self._service.test(wish.who, view.channel, view.gateway, wish.said.get("address", ""), why=wish.why)
+    def _test(self, wish: Wish, view: GatewayView) -> Accepted:
+        address = wish.said.get("address", "")
+        return self._service.test(wish.who, view.channel, view.gateway, address, why=wish.why)
 
     def _selected(self, wish: Wish) -> GatewayView:
         channel, _, gateway = wish.selected[0].partition("/")

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from uuid import UUID
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import link, told
 from app.bootstrap import App
 from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import Invalid
@@ -86,13 +87,22 @@ class LetterActions:
             gateway=wish.said.get("gateway") or None,
             source="console",
         )
-        return f"{view.replayed:,} messages are on their way; what is left follows by itself."
+        replay = link("this replay", f"/admin/dead-letters/?replay={view.uuid}#replays")
+        return told(
+            "{} messages are on their way; what is left of {} follows by itself.",
+            f"{view.replayed:,}",
+            replay,
+        )
 
     def _decide(self, decision: HeldDecision, wish: Wish) -> str:
         decided = self._app.held_decisions.decide(
             wish.who, criteria_of(_said(wish)), decision, owner=None, why=wish.why, source="console"
         )
-        return f"Done to {decided.count:,} messages."
+        state = {HeldDecision.SENT: Status.SENT, HeldDecision.RESEND: Status.PENDING}.get(
+            decision, Status.FAILED
+        )
+        found = link(f"messages that are {state.value}", f"/admin/messages/?status={state.value}&days=1")
+        return told("Done to {} messages, which are among the {} now.", f"{decided.count:,}", found)
 
 
 def criteria_of(said: Mapping[str, str]) -> Criteria:

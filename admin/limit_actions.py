@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import partial
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import link, told
 from admin.formats import mask
 from app.bootstrap import App
 from app.domain.reputation import NameKind
@@ -91,11 +92,12 @@ class LimitActions:
 
     def _reset(self, wish: Wish, view: LimitView) -> str:
         self._limits.reset(wish.who, view.limit_type, view.limit_key, why=wish.why)
-        return f"The limit of {named(view)} counts from nothing again."
+        return told("The limit of {} counts from nothing again.", link(named(view), address_of(view)))
 
     def _remove(self, wish: Wish, view: LimitView) -> str:
         self._limits.remove(wish.who, view.limit_type, view.limit_key, why=wish.why)
-        return f"The limit of {named(view)} is removed."
+        log = link("audit log", "/admin/audit/?action=limit.remove")
+        return told("The limit of {} is removed; the {} keeps what it was.", named(view), log)
 
     def _preview_all(self, _wish: Wish) -> Preview:
         limits, paces = self._limits.list(), self._limits.paces()
@@ -111,7 +113,8 @@ class LimitActions:
         )
 
     def _reset_all(self, wish: Wish) -> str:
-        return f"{self._limits.reset_all(wish.who, why=wish.why):,} limits count from nothing again."
+        reset = self._limits.reset_all(wish.who, why=wish.why)
+        return told("{} count from nothing again.", link(f"{reset:,} limits", "/admin/limits/"))
 
     def _preview_pace(self, wish: Wish) -> Preview:
         pace = self._pace(wish)
@@ -129,7 +132,8 @@ class LimitActions:
     def _forget_pace(self, wish: Wish) -> str:
         pace = self._pace(wish)
         self._limits.forget_pace(wish.who, pace.gateway, pace.part, why=wish.why)
-        return f"{pace.gateway} sends to {place(pace)} at full pace again."
+        gateway = link(pace.gateway, "/admin/gateways/")
+        return told("{} sends to {} at full pace again.", gateway, place(pace))
 
     def _preview_name(self, wish: Wish) -> Preview:
         view = self._name(wish)
@@ -151,7 +155,8 @@ class LimitActions:
             raise Invalid.of("hours", "For how long is to be one of those that are offered.")
         length = timedelta(hours=int(hours))
         self._reputation.lift(wish.who, view.kind, view.key, why=wish.why, length=length)
-        return f"What holds campaigns from {view.key} back is lifted for {dict(_LIFTS)[hours]}."
+        name = link(view.key, "/admin/limits/#h-names")
+        return told("What holds campaigns from {} back is lifted for {}.", name, dict(_LIFTS)[hours])
 
     def _limit(self, wish: Wish) -> LimitView:
         return limit_of(self._limits, *wish.selected)
@@ -182,6 +187,11 @@ def named(view: LimitView) -> str:
     """Say what a limit is about, without telling somebody's address."""
     own = view.limit_type is LimitType.RECIPIENT and view.limit_key != DEFAULT
     return f"{KINDS[view.limit_type]} {mask(view.limit_key) if own else view.limit_key}"
+
+
+def address_of(view: LimitView) -> str:
+    """Say where one limit is shown."""
+    return f"/admin/limits/edit?id={view.id}"
 
 
 def place(pace: PaceView) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import message_links, told
 from app.bootstrap import App
 from app.db.engine import unavailable_when_down
 from app.db.tables import message_queue
@@ -74,7 +75,7 @@ class MessageActions:
             label=label,
             danger=danger,
             preview=partial(self._preview, name, label, warning),
-            apply=partial(self._each, do),
+            apply=partial(self._each, label, do),
             questions=questions,
         )
 
@@ -98,19 +99,20 @@ class MessageActions:
         with unavailable_when_down(), self._app.engine.connect() as conn:
             return Counter({Status(state): count for state, count in conn.execute(query)})
 
-    def _each(self, do: Callable[[Wish, UUID], None], wish: Wish) -> str:
-        done, refused = 0, Counter[str]()
+    def _each(self, label: str, do: Callable[[Wish, UUID], None], wish: Wish) -> str:
+        done, refused = list[UUID](), Counter[str]()
         for uuid in _uuids(wish):
             try:
                 do(wish, uuid)
             except (Conflict, NotFound, NoGateway) as exc:
                 refused[str(exc)] += 1
             else:
-                done += 1
+                done.append(uuid)
         left = "; ".join(f"{count:,}: {reason}" for reason, count in refused.items())
         if not done and refused:
             raise Conflict(left)
-        return f"Done to {done:,} messages." + (f" Not to {left}." if left else "")
+        said = told("{}: {}, {}.", label, _number(len(done)), message_links(done))
+        return told("{} Not to {}.", said, left) if left else said
 
     def _cancel(self, wish: Wish, uuid: UUID) -> None:
         cancel_by_hand(self._app.engine, wish.who, uuid, why=wish.why)
@@ -155,6 +157,10 @@ class MessageActions:
             note=wish.why,
         )
         self._app.suppressions.add(wish.who, draft, source="console", why=wish.why)
+
+
+def _number(messages: int) -> str:
+    return "1 message" if messages == 1 else f"{messages:,} messages"
 
 
 def _uuids(wish: Wish) -> list[UUID]:

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from admin import people
 from admin.actions import Action, Preview, Question, Wish
-from admin.template_names import LABELS, Chosen, chosen
+from admin.answers import link, message_links, told
+from admin.template_names import LABELS, Chosen, chosen, page_of
 from app.bootstrap import App
 from app.domain.templates.building import Kind
 from app.domain.templates.findings import Level
 from app.domain.vocabulary import MessageType
 from app.services.template_trials import MOST_ADDRESSES, MOST_AN_HOUR, Trial
+from app.services.template_views import Name
 
 _TYPES = [(kind.value, kind.value) for kind in MessageType]
 
@@ -95,7 +97,7 @@ class TemplateActions:
             kind=name.kind,
             why=wish.why,
         )
-        return f"Version {version} of {name.slug} is active."
+        return told("{} is active.", _link(name, version))
 
     def _to_restore(self, wish: Wish) -> Preview:
         name, version = _one(wish)
@@ -108,7 +110,7 @@ class TemplateActions:
     def _restore(self, wish: Wish) -> str:
         name, version = _one(wish)
         made = self._app.templates.restore(wish.who, name, _number(version), why=wish.why)
-        return f"Version {version} was saved again as version {made.version}."
+        return told("Version {} was saved again as {}.", version, _link(name, made.version))
 
     def _to_retire(self, wish: Wish) -> Preview:
         name, _ = _one(wish)
@@ -128,7 +130,7 @@ class TemplateActions:
         self._app.templates.retire(
             wish.who, name.slug, name.channel, locale=name.locale, kind=name.kind, why=wish.why
         )
-        return f"{name.slug} is retired."
+        return told("{} is retired.", _link(name))
 
     def _to_protect(self, wish: Wish) -> Preview:
         name, _ = _one(wish)
@@ -140,7 +142,7 @@ class TemplateActions:
     def _protect(self, wish: Wish) -> str:
         name, _ = _one(wish)
         self._app.templates.protect(wish.who, name, second_person=True, why=wish.why)
-        return f"Versions of {name.slug} are activated by a second person from now on."
+        return told("Versions of {} are activated by a second person from now on.", _link(name))
 
     def _to_unprotect(self, wish: Wish) -> Preview:
         name, _ = _one(wish)
@@ -153,7 +155,7 @@ class TemplateActions:
     def _unprotect(self, wish: Wish) -> str:
         name, _ = _one(wish)
         self._app.templates.protect(wish.who, name, second_person=False, why=wish.why)
-        return f"One person can activate versions of {name.slug}."
+        return told("One person can activate versions of {}.", _link(name))
 
     def _to_rebuild(self, wish: Wish) -> Preview:
         name, _ = _one(wish)
@@ -168,7 +170,7 @@ class TemplateActions:
     def _rebuild(self, wish: Wish) -> str:
         name, _ = _one(wish)
         made = self._app.template_rebuilding.rebuild(wish.who, name, why=wish.why)
-        return f"Version {made.version} of {name.slug} has the newest layouts and partials. Activate it."
+        return told("{} has the newest layouts and partials. Activate it.", _link(name, made.version))
 
     def _to_rebuild_all(self, wish: Wish) -> Preview:
         name, _ = _one(wish)
@@ -186,8 +188,9 @@ class TemplateActions:
         )
         failed = [f"{each.slug}: {each.error}" for each in made if each.error]
         active = sum(each.is_active for each in made)
-        told = f"{len(made) - len(failed)} templates rebuilt, {active} of them active."
-        return f"{told} Not rebuilt: {'; '.join(failed)}" if failed else told
+        rebuilt = f"{len(made) - len(failed)} templates rebuilt, {active} of them active"
+        said = told("{}: those with {}.", rebuilt, _link(name))
+        return told("{} Not rebuilt: {}", said, "; ".join(failed)) if failed else said
 
     def _to_test(self, wish: Wish) -> Preview:
         name, version = _one(wish)
@@ -227,8 +230,9 @@ class TemplateActions:
             to=to, version=version, message_type=MessageType(wish.said.get("message_type", "transactional"))
         )
         sent = self._app.template_trials.send(wish.who, name, trial)
-        told = [f"{each.status}{f' ({each.reason})' if each.reason else ''}" for each in sent]
-        return f"{len(sent)} sent as a test: {', '.join(told)}."
+        fates = [f"{each.status}{f' ({each.reason})' if each.reason else ''}" for each in sent]
+        where = message_links(each.uuid for each in sent)
+        return told("{} sent as a test, {}: {}.", len(sent), where, ", ".join(fates))
 
 
 _EFFECT = {
@@ -245,6 +249,13 @@ def _whether_active(_wish: Wish) -> Sequence[Question]:
 
 def _one(wish: Wish) -> Chosen:
     return chosen(wish.selected[0])
+
+
+def _link(name: Name, version: int | None = None) -> str:
+    """Lead to a thing, or to one version of it."""
+    if version is None:
+        return link(name.slug, page_of(name))
+    return link(f"Version {version} of {name.slug}", page_of(name, version=version))
 
 
 def _number(version: int | None) -> int:

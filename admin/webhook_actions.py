@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from admin.actions import Action, Preview, Question, Wish
+from admin.answers import link, some, told
 from app.errors import Conflict, NotFound
 from app.services.received_webhooks import MOST_REPLAYED, ReceivedWebhooks, WebhookView
 
@@ -43,18 +44,20 @@ class WebhookActions:
         )
 
     def _replay(self, wish: Wish) -> str:
-        done, refused = 0, Counter[str]()
+        done, refused = list[str](), Counter[str]()
         for each in wish.selected:
             try:
                 self._service.replay(wish.who, _id(each), why=wish.why)
             except (Conflict, NotFound) as exc:
                 refused[str(exc)] += 1
             else:
-                done += 1
+                done.append(each)
         left = "; ".join(f"{count:,}: {reason}" for reason, count in refused.items())
         if not done:
             raise Conflict(left)
-        return f"{done:,} webhooks wait to be processed." + (f" Not {left}." if left else "")
+        named = some([link(f"number {each}", f"/admin/webhooks/{each}") for each in done])
+        said = told("Webhooks that wait to be processed again: {}.", named)
+        return told("{} Not {}.", said, left) if left else said
 
     def _preview_failed(self, _wish: Wish) -> Preview:
         failed = [each for each in self._service.sources() if each.failed and each.expected]
@@ -69,7 +72,8 @@ class WebhookActions:
     def _replay_failed(self, wish: Wish) -> str:
         gateway = wish.said.get("gateway", _ALL)
         count = self._service.replay_failed(wish.who, None if gateway == _ALL else gateway, why=wish.why)
-        return f"{count:,} webhooks wait to be processed."
+        waiting = link(f"{count:,} webhooks", "/admin/webhooks/?state=waiting")
+        return told("{} wait to be processed.", waiting)
 
     def _ask_gateway(self, _wish: Wish) -> Sequence[Question]:
         failed = [each for each in self._service.sources() if each.failed and each.expected]

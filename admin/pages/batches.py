@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import Response
 
 from admin.actions import Action, Preview, Wish
+from admin.answers import link, told
 from admin.exports import csv_file
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.page import expose
@@ -116,7 +117,7 @@ class BatchesPage(ListPage):
             raise Conflict("It is paused already.")
         draft = StopDraft(scope=StopScope.BATCH, key=str(uuid), including_p0=view.priority is Priority.P0)
         self.app.emergency.stop(wish.who, draft, why=wish.why)
-        return "The batch is paused, on all workers within a second."
+        return told("{} is paused, on all workers within a second.", _link(uuid))
 
     def _preview_resume(self, wish: Wish) -> Preview:
         uuid, view = self._selected(wish)
@@ -127,7 +128,7 @@ class BatchesPage(ListPage):
     def _resume(self, wish: Wish) -> str:
         uuid, _ = self._selected(wish)
         self.app.emergency.resume(wish.who, scope=StopScope.BATCH, key=str(uuid), why=wish.why)
-        return "The batch goes on."
+        return told("{} goes on.", _link(uuid))
 
     def _preview_cancel(self, wish: Wish) -> Preview:
         _, view = self._selected(wish)
@@ -143,7 +144,9 @@ class BatchesPage(ListPage):
         uuid, before = self._selected(wish)
         after = self.app.batch_desk.cancel(wish.who, uuid, why=wish.why)
         cancelled = max(after.cancelled - before.cancelled, 0)
-        return f"Cancelled: {cancelled:,} messages, and {before.waiting:,} rows that were none yet."
+        messages = link(f"{cancelled:,} messages", f"/admin/messages/?batch={uuid}&status=cancelled")
+        rows = f"{before.waiting:,}"
+        return told("Cancelled of {}: {}, and {} rows that were none yet.", _link(uuid), messages, rows)
 
     def _selected(self, wish: Wish) -> tuple[UUID, BatchView]:
         try:
@@ -153,6 +156,10 @@ class BatchesPage(ListPage):
         if len(wish.selected) > 1:
             raise Invalid.of("selected", "must be one batch")
         return uuid, self.app.batch_desk.progress(uuid)
+
+
+def _link(uuid: UUID) -> str:
+    return link(f"The batch …{str(uuid)[-8:]}", f"/admin/batches/{uuid}")
 
 
 def _facts(view: BatchView) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from admin import people
 from admin.actions import Action, Preview, Wish
+from admin.answers import link, told
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.said import number, numbers_selected, one_of
 from app.errors import Conflict, NotFound
@@ -93,7 +94,9 @@ class DevicesPage(ListPage):
                 done += 1
         if not done:
             raise Conflict("All of them are out of use already.")
-        return f"Taken out of use: {done:,}." + (f" {left:,} were already." if left else "")
+        found = link(f"{done:,}", "/admin/devices/?state=out_of_use")
+        said = told("Taken out of use: {}.", found)
+        return told("{} {} were already.", said, f"{left:,}") if left else said
 
 
 def _filters(said: Mapping[str, str], now: datetime) -> DeviceFilters:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from flask import flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from admin.answers import link, told
 from admin.page import Page, expose
 from app.services.diagnostics.findings import Severity
 
@@ -38,10 +39,15 @@ class DiagnosticsPage(Page):
         """Look at everything now, the world outside too."""
         run = self.app.diagnostics.run(deep=True)
         new = sum(known.is_new for known in run.findings)
-        flash(f"{len(run.findings)} findings, {new} of them new; {len(run.gone)} are gone.", "success")
+        found = f"{len(run.findings)} findings, {new} of them new"
+        flash(told("{}; {} are gone.", _link(run.id, found), len(run.gone)), "success")
         return redirect(url_for("diagnostics.index"))
 
     @expose("/runs/<int:run_id>")
     def one(self, run_id: int) -> str:
         """Show what one run found."""
         return self.show("diagnostics/run.html", run=self.app.diagnostics.get(run_id), tones=_TONES)
+
+
+def _link(run_id: int | None, words: str) -> str:
+    return words if run_id is None else link(words, url_for("diagnostics.one", run_id=run_id))

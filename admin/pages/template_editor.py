@@ -6,6 +6,7 @@ from flask import Response, flash, redirect, request
 from flask.typing import ResponseReturnValue
 
 from admin import people, template_forms
+from admin.answers import link, told
 from admin.page import Page, expose
 from admin.template_forms import Form
 from admin.template_names import LABELS, editor_of, name_of, page_of
@@ -85,8 +86,9 @@ class TemplateEditorPage(Page):
         except (Invalid, Conflict) as exc:
             faults = exc.faults if isinstance(exc, Invalid) else (Fault("meanwhile", str(exc)),)
             return self._editor(name, form, faults=faults), 422
-        flash(_told(saved, wanted=request.form.get("then") == "activate"), "success")
-        return redirect(page_of(name, version=saved.version))
+        page = page_of(name, version=saved.version)
+        flash(_told(saved, page, wanted=request.form.get("then") == "activate"), "success")
+        return redirect(page)
 
     @expose("/check/<kind>/<channel>/<slug>", methods=("POST",))
     def check(self, kind: str, channel: str, slug: str) -> ResponseReturnValue:
@@ -182,9 +184,10 @@ class TemplateEditorPage(Page):
         return next((each.latest_version for each in known if each.locale == name.locale), None)
 
 
-def _told(saved: VersionView, *, wanted: bool) -> str:
+def _told(saved: VersionView, page: str, *, wanted: bool) -> str:
+    version = link(f"Version {saved.version}", page)
     if saved.is_active:
-        return f"Version {saved.version} is saved and active."
+        return told("{} is saved and active.", version)
     if wanted:
-        return f"Version {saved.version} is saved. A second person has to activate it."
-    return f"Version {saved.version} is saved. It is not active yet."
+        return told("{} is saved. A second person has to activate it.", version)
+    return told("{} is saved. It is not active yet.", version)

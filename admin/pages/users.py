@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from admin import people
 from admin.actions import Action, Once, Preview, Question, Wish
+from admin.answers import link, told
 from admin.lists import Empty, Found, ListPage
 from admin.page import expose
 from admin.rights import Role
@@ -107,28 +108,29 @@ class UsersPage(ListPage):
         user_id = self._selected(wish).id
         role = wish.said.get("role", "")
         user = users.set_role(self.app.engine, wish.who, user_id, role, why=wish.why, now=people.now())
-        return f"{user.email} is {user.role} now, and has to sign in again."
+        return told("{} is {} now, and has to sign in again.", _link(user), user.role)
 
     def _deactivate(self, wish: Wish) -> str:
-        return self._set_active(wish, active=False) + " is shut out and signed out everywhere."
+        return told("{} is shut out and signed out everywhere.", self._set_active(wish, active=False))
 
     def _activate(self, wish: Wish) -> str:
-        return self._set_active(wish, active=True) + " may sign in again."
+        return told("{} may sign in again.", self._set_active(wish, active=True))
 
     def _set_active(self, wish: Wish, *, active: bool) -> str:
         user_id = self._selected(wish).id
-        return users.set_active(
+        changed = users.set_active(
             self.app.engine, wish.who, user_id, active=active, why=wish.why, now=people.now()
-        ).email
+        )
+        return _link(changed)
 
     def _unlock(self, wish: Wish) -> str:
         user = users.unlock(self.app.engine, wish.who, self._selected(wish).id, why=wish.why)
-        return f"{user.email} may try again."
+        return told("{} may try again.", _link(user))
 
     def _sign_out(self, wish: Wish) -> str:
         user = self._selected(wish)
         ended = users.sign_out_everywhere(self.app.engine, wish.who, user.id, why=wish.why, now=people.now())
-        return f"{user.email} is signed out of {ended} places."
+        return told("{} is signed out of {} places.", _link(user), ended)
 
     def _reset_password(self, wish: Wish) -> Once:
         user = self._selected(wish)
@@ -138,7 +140,7 @@ class UsersPage(ListPage):
     def _reset_second_factor(self, wish: Wish) -> str:
         user = self._selected(wish)
         self.app.second_factor.remove(wish.who, user.id, why=wish.why)
-        return f"The password alone opens the console to {user.email} now."
+        return told("The password alone opens the console to {} now.", _link(user))
 
     def _selected(self, wish: Wish) -> UserView:
         if len(wish.selected) != 1 or not wish.selected[0].isdecimal():
@@ -147,3 +149,7 @@ class UsersPage(ListPage):
 
     def _is_locked(self, user: UserView) -> bool:
         return user.locked_until is not None and user.locked_until > people.now()
+
+
+def _link(user: UserView) -> str:
+    return link(user.email, url_for("users.index", _anchor=f"row-{user.id}"))
