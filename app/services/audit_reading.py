@@ -64,8 +64,7 @@ class AuditService:
             query = query.where(_C.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query.limit(limit + 1)).all()
-        following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(items=tuple(_view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _view)
 
     def export(self, filters: AuditFilters) -> Iterator[AuditView]:
         """Give all that fits, newest first, at most `MOST_EXPORTED` changes."""

@@ -139,8 +139,7 @@ class DeviceService:
             query = query.where(_C.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query).all()
-        following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(items=tuple(self._view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, self._view)
 
     def _view(self, row: sa.Row[Any]) -> DeviceView:
         # Compared here, so that what is listed and what is sent to cannot differ by a clock's jump.

@@ -92,8 +92,7 @@ def changes(
         query = query.where(table.id < before[0])
     with unavailable_when_down(), engine.connect() as conn:
         rows = conn.execute(query).all()
-    following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-    return Page(items=tuple(_change_view(row) for row in rows[:limit]), next=following)
+    return paging.page(rows, limit, _change_view)
 
 
 def _change_view(row: sa.Row[Any]) -> ChangeView:

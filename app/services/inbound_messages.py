@@ -79,8 +79,7 @@ class InboundService:
             query = query.where(_C.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query.limit(limit + 1)).all()
-        following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(items=tuple(_view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _view)
 
 
 def _conditions(filters: InboundFilters) -> list[sa.ColumnElement[bool]]:

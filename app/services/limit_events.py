@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -65,12 +66,12 @@ def events(engine: sa.Engine, *, cursor: str | None = None, limit: int = 50) -> 
         query = query.where(_C.id < before[0])
     with unavailable_when_down(), engine.connect() as conn:
         rows = conn.execute(query).all()
-    following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-    items = [{name: getattr(row, name) for name in LimitEvent.__slots__} for row in rows[:limit]]
-    return Page(
-        items=tuple(LimitEvent(**{**item, "kind": LimitEventKind(item["kind"])}) for item in items),
-        next=following,
-    )
+    return paging.page(rows, limit, _view)
+
+
+def _view(row: sa.Row[Any]) -> LimitEvent:
+    shown = {name: getattr(row, name) for name in LimitEvent.__slots__}
+    return LimitEvent(**{**shown, "kind": LimitEventKind(row.kind)})
 
 
 def forget_events(conn: sa.Connection) -> None:

@@ -3,9 +3,14 @@
 import base64
 import binascii
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from app.errors import Invalid
+from app.services.views import Page
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 
 def cursor(*position: int | str | None) -> str:
@@ -32,6 +37,15 @@ def within(limit: int, most: int) -> int:
     if not 1 <= limit <= most:
         raise Invalid.of("limit", f"must be from 1 to {most}")
     return limit
+
+
+def page(rows: Sequence[Row], limit: int, view: Callable[[Row], Item], *, key: str = "id") -> Page[Item]:
+    """Make a page of rows that were asked for with one more than fits: that one tells that others follow.
+
+    `key` names what the next page begins behind.
+    """
+    following = cursor(getattr(rows[limit - 1], key)) if len(rows) > limit else None
+    return Page(items=tuple(map(view, rows[:limit])), next=following)
 
 
 def _invalid() -> Invalid:

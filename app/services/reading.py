@@ -77,8 +77,7 @@ def search(
         query = query.where(_M.id < before[0])
     with unavailable_when_down(), engine.connect() as conn:
         rows = conn.execute(query.order_by(_M.id.desc()).limit(limit + 1)).all()
-    after = paging.cursor(rows[limit - 1].internal_id) if len(rows) > limit else None
-    return Page(items=tuple(_view(row) for row in rows[:limit]), next=after)
+    return paging.page(rows, limit, _view, key="internal_id")
 
 
 def conditions(filters: Filters, region: str | None) -> list[sa.ColumnElement[bool]]:

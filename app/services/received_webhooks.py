@@ -149,8 +149,7 @@ class ReceivedWebhooks:
             query = query.where(_IN.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query).all()
-        following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(items=tuple(_view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _view)
 
     def get(self, webhook: int) -> WebhookView:
         """Give one; raises NotFound."""

@@ -133,8 +133,7 @@ class SuppressionService:
             query = query.where(_C.id < before[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query).all()
-        following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
-        return Page(items=tuple(_view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _view)
 
     def release(self, who: Who, suppression_id: int, *, why: str) -> SuppressionView:
         """Remove a row, which the audit log keeps; raises NotFound, and Invalid without a reason."""

@@ -111,8 +111,7 @@ class TopicService:
             query = query.where(_T.name > after[0])
         with unavailable_when_down(), self._engine.connect() as conn:
             rows = conn.execute(query).all()
-        following = paging.cursor(rows[limit - 1].name) if len(rows) > limit else None
-        return Page(items=tuple(_view(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _view, key="name")
 
     def members(self, name: str, *, cursor: str | None = None, limit: int = 50) -> Page[MemberView]:
         """List who follows a topic; raises NotFound."""
@@ -121,8 +120,7 @@ class TopicService:
         with unavailable_when_down(), self._engine.connect() as conn:
             query = _followers(_topic(conn, name), after[0] if after else 0).limit(limit + 1)
             rows = conn.execute(query).all()
-        following = paging.cursor(rows[limit - 1].device_id) if len(rows) > limit else None
-        return Page(items=tuple(_member(row) for row in rows[:limit]), next=following)
+        return paging.page(rows, limit, _member, key="device_id")
 
     def subscribe(self, name: str, tokens: Sequence[str]) -> tuple[TokenResult, ...]:
         """Have devices follow a topic, up to MOST_TOKENS; gives one result each. Raises NotFound, Invalid."""

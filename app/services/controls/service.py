@@ -93,8 +93,7 @@ class EmergencyService:
         with unavailable_when_down(), self._engine.connect() as conn:
             now = now_of(conn)
             rows = conn.execute(query).all()
-            items = tuple(used(conn, row, now) for row in rows[:limit])
-        return Page(items=items, next=paging.cursor(rows[limit - 1].id) if len(rows) > limit else None)
+            return paging.page(rows, limit, lambda row: used(conn, row, now))
 
     # Stops
 
