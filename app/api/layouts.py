@@ -26,6 +26,7 @@ from app.api.models.templates import (
 )
 from app.api.operations import Reply, Resource
 from app.api.paths import FRAGMENTS
+from app.api.templates import listed, saved
 from app.bootstrap import App
 from app.domain.templates.building import Kind
 from app.domain.vocabulary import Channel
@@ -49,15 +50,7 @@ _PLURAL = {kind: plural for plural, kind in FRAGMENTS.items()}
 )
 def index(app: App, call: Call, *, kind: Kind, query: Templates) -> Response:  # noqa: ARG001 - A view's signature.
     """List layouts or partials."""
-    page = app.templates.list(
-        kind=kind,
-        channel=query.channel,
-        slug=query.slug,
-        search=query.search,
-        cursor=query.cursor,
-        limit=query.limit,
-    )
-    return answer(200, page)
+    return listed(app, kind, query)
 
 
 @resource.operation(
@@ -73,19 +66,7 @@ def save(app: App, call: Call, *, kind: Kind, body: NewFragment) -> Response:
     A layout says {{ content }} once, where a template goes. Templates that are there keep what they were
     saved with, until they are rebuilt.
     """
-    saved = app.templates.save(
-        call.who,
-        body.slug,
-        body.channel,
-        body.draft(),
-        locale=body.locale,
-        activate=body.activate,
-        kind=kind,
-        why=body.why,
-    )
-    locale = f"?locale={body.locale}" if body.locale else ""
-    location = f"/v1/templates/{_PLURAL[kind]}/{body.channel}/{body.slug}{locale}"
-    return answer(201, saved, headers={"Location": location})
+    return saved(app, call, kind, body, under=f"/v1/templates/{_PLURAL[kind]}")
 
 
 @resource.operation(

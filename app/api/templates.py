@@ -17,6 +17,7 @@ from app.api.models.templates import (
     DraftCheck,
     DraftPreview,
     InLocale,
+    NewFragment,
     NewVersion,
     Preview,
     Templates,
@@ -24,6 +25,7 @@ from app.api.models.templates import (
 )
 from app.api.operations import Reply, Resource
 from app.bootstrap import App
+from app.domain.templates.building import Kind
 from app.domain.vocabulary import Channel
 
 resource = Resource("templates", "Write templates, look at their versions, try them out, activate them.")
@@ -40,7 +42,13 @@ _ONE = "/v1/templates/<channel:channel>/<slug:slug>"
 )
 def index(app: App, call: Call, query: Templates) -> Response:  # noqa: ARG001 - A view's signature.
     """List templates."""
+    return listed(app, Kind.TEMPLATE, query)
+
+
+def listed(app: App, kind: Kind, query: Templates) -> Response:
+    """Answer with a page of templates, layouts or partials."""
     page = app.templates.list(
+        kind=kind,
         channel=query.channel,
         slug=query.slug,
         search=query.search,
@@ -64,18 +72,24 @@ def save(app: App, call: Call, body: NewVersion) -> Response:
     Messages that were accepted keep the version they have. A version that is to be activated must be
     without errors; see `check`.
     """
-    saved = app.templates.save(
+    return saved(app, call, Kind.TEMPLATE, body, under="/v1/templates")
+
+
+def saved(app: App, call: Call, kind: Kind, body: NewVersion | NewFragment, *, under: str) -> Response:
+    """Save a template, a layout or a partial; answer with its new version, and where it is."""
+    version = app.templates.save(
         call.who,
         body.slug,
         body.channel,
         body.draft(),
         locale=body.locale,
         activate=body.activate,
+        kind=kind,
         why=body.why,
     )
     locale = f"?locale={body.locale}" if body.locale else ""
-    location = f"/v1/templates/{body.channel}/{body.slug}{locale}"
-    return answer(201, saved, headers={"Location": location})
+    location = f"{under}/{body.channel}/{body.slug}{locale}"
+    return answer(201, version, headers={"Location": location})
 
 
 @resource.operation(

@@ -49,15 +49,7 @@ class TemplateDraft:
     @property
     def written(self) -> Written:
         """Give it as it is built."""
-        return Written(
-            subject=self.subject,
-            html=self.body_html,
-            text=self.body_text,
-            markup=self.markup,
-            layout=self.layout,
-            parts=self.parts,
-            variables=self.variables,
-        )
+        return _written(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,15 +80,7 @@ class VersionView:
     @property
     def written(self) -> Written:
         """Give it as it is built."""
-        return Written(
-            subject=self.subject,
-            html=self.body_html,
-            text=self.body_text,
-            markup=self.markup,
-            layout=self.layout,
-            parts=self.parts,
-            variables=self.variables,
-        )
+        return _written(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,3 +114,15 @@ class HeadFilter:
     channel: Channel | None = None
     slug: str | None = None
     search: str | None = None
+
+
+def _written(said: TemplateDraft | VersionView) -> Written:
+    return Written(
+        subject=said.subject,
+        html=said.body_html,
+        text=said.body_text,
+        markup=said.markup,
+        layout=said.layout,
+        parts=said.parts,
+        variables=said.variables,
+    )

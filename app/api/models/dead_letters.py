@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.models.base import Body, Id, Query, Reason, Time, Word
 from app.domain.vocabulary import Channel, OutcomeClass, Priority, Status
@@ -23,8 +23,10 @@ def _settled() -> list[_Settled]:
     return [Status.FAILED, Status.EXPIRED]
 
 
-class Meant(Body):
-    """Which messages are meant; all that is given must hold."""
+class Marks(BaseModel):
+    """What dead letters are told apart by; all that is given must hold."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     error_class: _ErrorClass | None = None
     """The class of the last error; the empty text for none."""
@@ -38,6 +40,11 @@ class Meant(Body):
     since: Time | None = None
     """They came to rest at this time or after it."""
     until: Time | None = None
+
+
+class Meant(Marks, Body):
+    """Which messages are meant; all that is given must hold."""
+
     uuids: _Uuids | None = None
     """A selection."""
 
@@ -106,23 +113,14 @@ class Stop(Query):
     """Goes into the audit log."""
 
 
-class DeadLetters(Query):
+class DeadLetters(Marks, Query):
     """Which dead letters to list; all that is given must hold."""
 
     status: Literal[Status.FAILED, Status.EXPIRED, Status.HELD, Status.CANCELLED] | None = None
-    error_class: _ErrorClass | None = None
-    code: _Name | None = None
-    gateway: _Name | None = None
-    channel: Channel | None = None
-    priority: Priority | None = None
-    client_id: Id | None = None
-    batch: UUID | None = None
-    since: Time | None = None
-    until: Time | None = None
 
     def criteria(self) -> Criteria:
         """Give this in the services' words; what a caller has cancelled is listed when it is asked for."""
-        given = {name: getattr(self, name) for name in DeadLetters.model_fields if name != "status"}
+        given = {name: getattr(self, name) for name in Marks.model_fields}
         listed = tuple(status for status in DEAD if status is not Status.CANCELLED)
         return Criteria(**given | {"statuses": (self.status,) if self.status else listed})
 

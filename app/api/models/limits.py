@@ -31,8 +31,8 @@ class WarmingUp(Body):
         return Warmup(first=self.first, growth=self.growth, started_at=self.started_at)
 
 
-class Figures(Body):
-    """What a limit is to be; a window that is left out is not limited."""
+class LimitBody(Body):
+    """What can be said of a limit, and why."""
 
     max_per_second: Figure | None = None
     max_per_minute: Figure | None = None
@@ -45,24 +45,18 @@ class Figures(Body):
     why: Reason | None = None
     """Goes into the audit log."""
 
+
+class Figures(LimitBody):
+    """What a limit is to be; a window that is left out is not limited."""
+
     def draft(self) -> LimitDraft:
         """Give this in the services' words."""
         values = {name: value for name, value in vars(self).items() if name != "why"}
         return LimitDraft(**{**values, "warmup": self.warmup and self.warmup.warmup()})
 
 
-class NewFigures(Body):
+class NewFigures(LimitBody):
     """What is to be otherwise about a limit: what is left out stays, null takes a limit from a window."""
-
-    max_per_second: Figure | None = None
-    max_per_minute: Figure | None = None
-    max_per_hour: Figure | None = None
-    max_per_day: Figure | None = None
-    warmup: WarmingUp | None = None
-    is_active: bool = True
-    notes: Notes = ""
-    why: Reason | None = None
-    """Goes into the audit log."""
 
     def changes(self) -> dict[str, Any]:
         """Give what was said, in the services' words."""

@@ -92,26 +92,27 @@ class Content(Fragment):
         )
 
 
-class NewVersion(Content):
+class Named(Body):
+    """What names the thing that is saved, and why it is saved."""
+
+    slug: Slug
+    channel: Channel
+    locale: Locale | None = None
+    why: Why = None
+
+
+class NewVersion(Named, Content):
     """A new template, or the next version of one that is there."""
 
-    slug: Slug
-    channel: Channel
-    locale: Locale | None = None
     activate: bool = True
     """Whether new messages use this version from now on; where two people are needed, it waits."""
-    why: Why = None
 
 
-class NewFragment(Fragment):
+class NewFragment(Named, Fragment):
     """A new layout or partial, or the next version of one that is there."""
 
-    slug: Slug
-    channel: Channel
-    locale: Locale | None = None
     activate: bool = True
     """Whether templates that are saved from now on take this version in."""
-    why: Why = None
 
 
 class Activation(Body):
