@@ -66,6 +66,15 @@ def test_the_file_runs_nothing_in_a_spreadsheet(as_role):
     assert row["target"] == "key:7"
 
 
+@pytest.mark.parametrize("beginning", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_of_the_file_begins_as_a_formula_does(app, as_role, beginning):
+    with app.engine.begin() as conn:
+        record(conn, ANNA, "key.revoke", "key:7", why=f"{beginning}1+1")
+    told = as_role("admin").get("/admin/audit/export?action=key.").get_data(as_text=True)
+    (row,) = csv.DictReader(io.StringIO(told, newline=""))
+    assert row["why"] == f"'{beginning}1+1"
+
+
 @pytest.mark.parametrize(
     ("role", "status"), [("viewer", 403), ("editor", 403), ("operator", 200), ("admin", 200)]
 )

@@ -7,10 +7,13 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
+from admin.pages import messages
 from app.db.tables import api_clients, audit_log, delivery_events, message_queue, suppression_list
 from app.domain.vocabulary import Channel, MessageType
+from app.errors import NotFound
 from app.services import looking
 from app.services.audit import Who
+from app.services.cancelling import cancel_by_hand
 from app.services.looking import Wanted, look
 from app.services.requests import Filters
 from app.services.senders import SenderDraft, SenderService
@@ -124,6 +127,17 @@ def test_a_look_that_no_index_leads_is_bounded_and_goes_on_behind(app, put, monk
     assert second.behind is None
 
 
+def test_what_is_last_in_one_look_is_found_by_it(app, put, monkeypatch):
+    monkeypatch.setattr(looking, "LOOK", 3)
+    put()
+    on_the_edge = put(gateway="ses")
+    for _ in range(2):
+        put()
+    first = look(app.engine, Wanted(gateway="ses"), None)
+    assert [row.uuid for row in first.rows] == [on_the_edge]
+    assert look(app.engine, Wanted(gateway="ses"), None, cursor=first.behind).rows == []
+
+
 def test_pages_follow_each_other_without_a_gap(app, put):
     made = [put() for _ in range(5)]
     first = look(app.engine, Wanted(filters=Filters()), None, limit=3)
@@ -155,13 +169,17 @@ def test_who_opens_a_message_sees_it_and_is_noted(as_role, app, put):
     assert (entry.actor, entry.target) == ("console/operator@example.com", f"message:{uuid}")
 
 
-@pytest.mark.usefixtures("sender")
-def test_the_mail_is_shown_where_nothing_in_it_runs(as_role, put):
-    uuid = put()
-    browser = as_role("operator")
+def open_message(browser, uuid):
+    """Open a message; gives the address of its mail."""
     browser.get(f"/admin/messages/{uuid}")
     page = browser.post(f"/admin/messages/{uuid}").get_data(as_text=True)
-    mail = browser.get(re.search(r'src="(/admin/messages/[^"]+/mail[^"]+)"', page)[1])
+    return re.search(r'src="(/admin/messages/[^"]+/mail[^"]+)"', page)[1]
+
+
+@pytest.mark.usefixtures("sender")
+def test_the_mail_is_shown_where_nothing_in_it_runs(as_role, put):
+    browser = as_role("operator")
+    mail = browser.get(open_message(browser, put()))
     assert WORDS in mail.get_data(as_text=True)
     policy = mail.headers["Content-Security-Policy"]
     assert "sandbox;" in policy
@@ -173,6 +191,29 @@ def test_without_opening_there_is_no_mail(as_role, put):
     uuid = put()
     assert as_role("operator").get(f"/admin/messages/{uuid}/mail").status_code == 302
     assert as_role("operator").get(f"/admin/messages/{uuid}/mail?opened=forged").status_code == 302
+
+
+@pytest.mark.usefixtures("sender")
+def test_the_mail_that_one_person_opened_is_shown_to_no_other(as_role, put):
+    opened, other = open_message(as_role("operator"), put()), as_role("admin")
+    assert other.get(opened).status_code == 403
+
+
+@pytest.mark.usefixtures("sender")
+def test_who_opened_one_message_is_not_shown_the_mail_of_another(as_role, put):
+    one, other = put(), put()
+    browser = as_role("operator")
+    opened = open_message(browser, one)
+    assert browser.get(opened.replace(str(one), str(other))).status_code == 403
+
+
+@pytest.mark.usefixtures("sender")
+def test_a_message_does_not_stay_open_for_ever(as_role, put, monkeypatch):
+    browser = as_role("operator")
+    opened = open_message(browser, put())
+    assert browser.get(opened).status_code == 200
+    monkeypatch.setattr(messages, "_OPEN_FOR", timedelta(seconds=-1))
+    assert browser.get(opened).status_code == 302
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
@@ -195,6 +236,11 @@ def test_pending_ones_are_cancelled_and_the_others_are_told(as_role, app, put):
         as_text=True
     )
     assert (status_of(app, pending), status_of(app, failed)) == ("cancelled", "failed")
+
+
+def test_what_is_not_there_cannot_be_cancelled(app):
+    with pytest.raises(NotFound):
+        cancel_by_hand(app.engine, Who(actor="tests"), uuid4(), why="for the test")
 
 
 def test_a_failed_one_is_replayed_through_another_gateway(as_role, app, put):

@@ -22,7 +22,8 @@ from app.bootstrap import App
 from app.db.tables import audit_log, user_sessions, users
 from app.errors import ConfigurationError
 from app.services.openid import openid_provider
-from tests.admin.conftest import Browser, make_user
+from app.services.second_factor import code_at, new_secret
+from tests.admin.conftest import TESTS, Browser, make_user
 
 SECRET = "what we two know"
 BACK = "http://localhost/admin/sign-in/oidc/return"
@@ -283,6 +284,29 @@ def test_what_was_made_is_in_the_audit_log(app, journey):
     with app.engine.connect() as conn:
         actions = conn.execute(sa.select(audit_log.c.actor, audit_log.c.action)).all()
     assert ("console/oidc", "user.create") in [tuple(row) for row in actions]
+
+
+def test_what_the_provider_changes_of_an_account_is_in_the_audit_log(app, journey, provider):
+    known = make_user(app, "ida@example.com", role="viewer")
+    journey()
+    with app.engine.connect() as conn:
+        rows = conn.execute(sa.select(audit_log).where(audit_log.c.actor == "console/oidc")).all()
+    assert {(row.action, row.target) for row in rows} == {
+        ("user.link", f"user {known}"),
+        ("user.set_role", f"user {known}"),
+    }
+    assert [(row.before, row.after) for row in rows if row.action == "user.set_role"] == [
+        ({"role": "viewer"}, {"role": "operator"})
+    ]
+
+
+def test_who_has_a_second_factor_here_has_to_show_it_too(app, journey):
+    known = make_user(app, "ida@example.com", role="operator")
+    secret, now = new_secret(), datetime.now(UTC)
+    app.second_factor.enrol(TESTS, known, secret, code_at(secret, now), now=now)
+    browser, answer = journey()
+    assert answer.location == "/admin/sign-in/code"
+    assert not is_in(browser)
 
 
 def test_a_silent_provider_is_told_as_such(with_provider):

@@ -12,6 +12,7 @@ from app.db.tables import audit_log, recovery_codes, sign_in_origins, user_sessi
 from app.errors import Conflict
 from app.services import guessing, passwords, signing_in
 from app.services.second_factor import code_at, new_secret
+from app.services.sessions import forget_sessions
 from app.services.users import set_active, set_role, sign_out_everywhere
 from tests.admin.conftest import PASSWORD, TESTS, Browser, make_user
 
@@ -86,6 +87,19 @@ def test_who_is_shut_out_does_not_come_in(app, stranger):
     assert stranger.sign_in(VIEWER).status_code == 401
 
 
+def test_an_account_without_a_password_is_opened_by_none(app, stranger, monkeypatch, password_hash):
+    execute(app, sa.update(users).values(password_hash=None).where(users.c.email == VIEWER))
+    # Even by the one that takes as long to refuse as a real one would.
+    monkeypatch.setattr(signing_in, "_hash_of_nothing", lambda: password_hash)
+    assert stranger.sign_in(VIEWER).status_code == 401
+
+
+def test_a_button_that_a_stranger_pressed_is_not_pressed_by_coming_in(stranger):
+    stranger.get("/admin/sign-in")
+    assert stranger.post("/admin/account/end-others").location == "/admin/sign-in"
+    assert stranger.sign_in(VIEWER).location == "/admin/"
+
+
 # Guessing
 
 
@@ -112,6 +126,25 @@ def test_who_guesses_at_many_from_one_address_is_stopped_and_others_are_not(app,
     elsewhere = Browser(console.test_client())
     elsewhere.client.environ_base["REMOTE_ADDR"] = "192.0.2.9"
     assert elsewhere.sign_in(VIEWER).status_code == 302
+
+
+def test_who_is_stopped_by_address_locks_nobody_out(app, console, stranger):
+    execute(app, sa.insert(sign_in_origins).values(
+        origin="127.0.0.1", failures=20, last_at=now(), locked_until=now() + timedelta(hours=1)
+    ))  # fmt: skip
+    for _ in range(5):
+        stranger.sign_in(VIEWER, WRONG)
+    elsewhere = Browser(console.test_client())
+    elsewhere.client.environ_base["REMOTE_ADDR"] = "192.0.2.9"
+    assert elsewhere.sign_in(VIEWER).status_code == 302
+
+
+def test_failures_of_yesterday_do_not_add_up_with_new_ones(app):
+    with app.engine.begin() as conn:
+        for _ in range(guessing.MOST_BY_ORIGIN - 1):
+            guessing.note_failure(conn, "192.0.2.1", None, now=now() - timedelta(hours=25))
+        guessing.note_failure(conn, "192.0.2.1", None, now=now())
+        assert not guessing.is_locked_out(conn, "192.0.2.1", now=now())
 
 
 def test_the_wait_doubles_up_to_an_hour():
@@ -210,6 +243,29 @@ def test_a_session_ends_after_a_day_however_much_it_is_used(app):
     assert not app.sessions.find(token, now=began + timedelta(hours=24))
 
 
+def test_a_session_in_use_is_written_once_a_minute(app):
+    began = now()
+    token = app.sessions.open(user_id(app), origin="192.0.2.1", agent="", now=began)
+    for seconds in (10, 59, 60, 70):
+        app.sessions.find(token, now=began + timedelta(seconds=seconds))
+    seen = execute(app, sa.select(user_sessions.c.last_seen_at)).scalar_one()
+    assert seen == began + timedelta(seconds=60)
+
+
+def test_nobody_is_in_who_is_shut_out_however_that_came(app, as_role):
+    browser = as_role("viewer")
+    execute(app, sa.update(users).values(is_active=False).where(users.c.email == VIEWER))
+    assert not is_in(browser)
+
+
+def test_sessions_are_remembered_for_a_month_after_their_end(app):
+    for days in (29, 32):
+        at = now() - timedelta(days=days)
+        app.sessions.open(user_id(app), origin="192.0.2.1", agent=f"{days} days ago", now=at)
+    forget_sessions(app.engine, now=now())
+    assert execute(app, sa.select(user_sessions.c.agent)).scalars().all() == ["29 days ago"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -259,6 +315,7 @@ def test_a_made_up_password_opens_nothing_but_the_form_for_a_new_one(app, consol
     browser = Browser(console.test_client())
     browser.sign_in("new@example.com")
     assert browser.get("/admin/").location == "/admin/account/password"
+    assert browser.get("/admin/account/").location == "/admin/account/password"
     browser.get("/admin/account/password")
     assert browser.post("/admin/account/end-others").location == "/admin/account/password"
     new = "my own words for it"
@@ -311,6 +368,48 @@ def test_a_code_holds_once(app, enrolled):
     assert not app.second_factor.accepts(user_id(app), code, now=at)
     later = at + timedelta(seconds=30)
     assert app.second_factor.accepts(user_id(app), code_at(enrolled[0], later), now=later)
+
+
+def test_the_code_that_turned_it_on_does_not_open_the_door(app):
+    secret, at = new_secret(), now()
+    code = code_at(secret, at)
+    app.second_factor.enrol(TESTS, user_id(app), secret, code, now=at)
+    assert not app.second_factor.accepts(user_id(app), code, now=at)
+
+
+def test_one_that_is_on_is_not_replaced_by_another(app, enrolled):
+    other = new_secret()
+    with pytest.raises(Conflict):
+        app.second_factor.enrol(TESTS, user_id(app), other, code_at(other, now()), now=now())
+    assert app.second_factor.accepts(user_id(app), code_at(enrolled[0], now()), now=now())
+
+
+def test_with_the_second_factor_its_recovery_codes_go(app, enrolled):
+    app.second_factor.remove(TESTS, user_id(app), why="a new telephone")
+    assert execute(app, sa.select(recovery_codes.c.hash)).scalars().all() == []
+
+
+def test_a_recovery_code_of_one_person_does_not_serve_another(app, enrolled):
+    other, secret = user_id(app, "editor@example.com"), new_secret()
+    app.second_factor.enrol(TESTS, other, secret, code_at(secret, now()), now=now())
+    assert not app.second_factor.accepts(other, enrolled[1][0], now=now())
+    assert app.second_factor.accepts(user_id(app), enrolled[1][0], now=now())
+
+
+def test_who_is_shut_out_between_password_and_code_does_not_come_in(app, stranger, enrolled):
+    stranger.sign_in(VIEWER)
+    stranger.get("/admin/sign-in/code")
+    execute(app, sa.update(users).values(is_active=False).where(users.c.email == VIEWER))
+    assert stranger.post("/admin/sign-in/code", {"code": code_at(enrolled[0], now())}).status_code == 401
+
+
+def test_who_is_stopped_by_address_does_not_come_in_by_a_code_either(app, stranger, enrolled):
+    stranger.sign_in(VIEWER)
+    stranger.get("/admin/sign-in/code")
+    with app.engine.begin() as conn:
+        for _ in range(guessing.MOST_BY_ORIGIN):
+            guessing.note_failure(conn, "127.0.0.1", None, now=now())
+    assert stranger.post("/admin/sign-in/code", {"code": code_at(enrolled[0], now())}).status_code == 401
 
 
 @pytest.mark.parametrize(("off", "fits"), [(-30, True), (0, True), (30, True), (-90, False), (90, False)])

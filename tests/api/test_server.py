@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import socket
+import sys
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.api import bodies
-from app.api.application import for_this_process
+from app.api.application import for_this_process, for_webhooks
 from app.api.server import serve
 from app.api.shares import threads
 from app.db.tables import batch_staging, idempotency_keys, message_batches
@@ -61,10 +62,17 @@ class Web:
 
 @pytest.fixture
 def web(settings, keys):
+    with served(settings, keys["everything"], for_this_process) as web:
+        yield web
+
+
+@contextmanager
+def served(settings, key, make):
+    """Serve what `make` gives for these settings, in a process of its own."""
     settings = settings.model_copy(update={"port": free_port()})
-    process = FORK.Process(target=run, args=(settings,))
+    process = FORK.Process(target=run, args=(settings, make))
     process.start()
-    web = Web(settings.port, process, keys["everything"])
+    web = Web(settings.port, process, key)
     try:
         wait_until(lambda: answers(web))
         yield web
@@ -74,10 +82,10 @@ def web(settings, keys):
         wait_until(lambda: not answers(web))
 
 
-def run(settings):
+def run(settings, make):
     # The real limits are longer than a test should take.
     bodies.WHOLE_WITHIN = bodies.CHUNK_WITHIN = bodies.DRAINED_WITHIN = IMPATIENCE
-    serve(partial(for_this_process, settings), settings.host, settings.port, threads=threads(settings))
+    serve(partial(make, settings), settings.host, settings.port, threads=threads(settings))
 
 
 def test_two_requests_go_over_one_connection(web, message):
@@ -175,6 +183,34 @@ def test_the_serving_process_does_not_outlive_its_parent(web):
     web.process.kill()
     web.process.join()
     wait_until(lambda: not running(serving))
+
+
+def test_the_process_for_webhooks_has_nothing_else_to_offer(settings, keys):
+    with served(settings, keys["everything"], for_webhooks) as web:
+        assert [status_of(web, path) for path in ("/healthz", "/webhooks/pigeon")] == [200, 404]
+        assert [status_of(web, path) for path in ("/v1/messages", "/v1/gateways", "/docs")] == [404] * 3
+
+
+def test_a_thread_that_computes_does_not_keep_a_request_waiting(settings, keys):
+    with served(settings, keys["everything"], telling_its_turn) as web, closing(web.connect()) as connection:
+        connection.request("GET", "/")
+        assert float(connection.getresponse().read()) <= 0.001
+
+
+def telling_its_turn(_settings):
+    """Answer everything with how long a thread of this process keeps the interpreter, in seconds."""
+
+    def application(_environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [str(sys.getswitchinterval()).encode()]
+
+    return application
+
+
+def status_of(web, path):
+    with closing(web.connect()) as connection:
+        connection.request("GET", path, headers=web.headers())
+        return connection.getresponse().status
 
 
 def free_port():

@@ -193,6 +193,14 @@ def test_a_taken_port_stops_it_before_anything_starts(up, data, which):
     assert not (data / "postgres").exists()
 
 
+def test_gateways_call_back_where_webhooks_have_a_port_of_their_own(up, data):
+    port = free_base()
+    until(up(WEBHOOK_PORT=str(port), PUBLIC_BASE_URL="https://tocsin.example.org"), "ready after")
+    told = json.loads((data / "running.json").read_text())["environment"]
+    assert told["SIMULATOR_WEBHOOKS"] == f"http://127.0.0.1:{port}"
+    assert told["PUBLIC_BASE_URL"] == "https://tocsin.example.org"
+
+
 def test_others_find_the_running_system_by_its_file(up, data, ports):
     popen = up()
     until(popen, "ready after")

@@ -91,6 +91,14 @@ def test_half_of_too_few_results_is_not_a_rate(breakers, clock):
     assert breakers.record(*EMAIL, good=9, faults=9) is None
 
 
+def test_good_news_opens_no_breaker_though_older_good_news_is_forgotten(breakers, clock):
+    breakers.record(*EMAIL, good=1000, faults=0)
+    clock.pass_(seconds=30)
+    breakers.record(*EMAIL, good=1, faults=5)
+    clock.pass_(seconds=35)
+    assert breakers.record(*EMAIL, good=1, faults=0) is None
+
+
 def test_an_open_breaker_admits_nothing_and_says_until_when(breakers, clock):
     fail(breakers)
     admission = breakers.admit(*EMAIL, 10)
@@ -117,6 +125,11 @@ def test_only_one_asker_is_told_that_probing_began(breakers, clock):
     first = half_open(breakers, clock, wanted=1)
     second = breakers.admit(*EMAIL, 1)
     assert (first.change.after, second.change) == (BreakerState.HALF_OPEN, None)
+
+
+def test_who_has_nothing_to_send_begins_no_probing(breakers, clock):
+    assert half_open(breakers, clock, wanted=0).change is None
+    assert breakers.admit(*EMAIL, 1).change.after is BreakerState.HALF_OPEN
 
 
 def test_there_are_no_more_probes_than_slots_whoever_asks(breakers, clock):
@@ -198,6 +211,26 @@ def test_results_of_more_than_a_minute_ago_do_not_dilute_failures(breakers, cloc
 def test_urgent_successes_close_an_open_breaker(breakers):
     fail(breakers)
     assert breakers.record(*EMAIL, good=3, faults=0, probes=3).after is BreakerState.CLOSED
+
+
+def test_urgent_successes_close_it_only_in_a_row(breakers):
+    fail(breakers)
+    breakers.record(*EMAIL, good=2, faults=0, probes=2)
+    breakers.record(*EMAIL, good=0, faults=1, probes=1)
+    assert breakers.record(*EMAIL, good=2, faults=0, probes=2) is None
+    assert breakers.record(*EMAIL, good=1, faults=0, probes=1).after is BreakerState.CLOSED
+
+
+def test_urgent_failures_make_nobody_wait_longer(breakers, clock):
+    due = fail(breakers).retry_at
+    clock.pass_(seconds=10)
+    assert breakers.record(*EMAIL, good=0, faults=1, probes=1) is None
+    assert breakers.states([EMAIL])[EMAIL].retry_at == due
+
+
+def test_a_trip_while_it_is_probed_waits_longer_than_before(breakers, clock):
+    half_open(breakers, clock)
+    assert breakers.trip(*EMAIL, "refused").retry_at == clock.now + timedelta(seconds=60)
 
 
 def test_a_trip_opens_it_at_once_with_its_reason(breakers):

@@ -46,6 +46,11 @@ def test_a_part_s_pace_is_its_share_of_what_the_gateway_is_sent(tokens, paces, c
     assert now(paces) is None
 
 
+def test_who_began_to_send_a_moment_ago_is_measured_by_that_moment(tokens, paces, clock):
+    send(tokens, clock, 100, seconds=4)
+    assert lower(paces).usual >= 80
+
+
 def test_answers_to_one_burst_lower_it_once(tokens, paces, clock):
     send(tokens, clock, 100)
     lower(paces)
@@ -92,6 +97,12 @@ def test_a_few_refusals_among_many_messages_lower_nothing(tokens, paces, clock):
     assert now(paces) is None
 
 
+def test_a_small_part_that_refuses_most_of_its_own_is_slowed_down(tokens, paces, clock):
+    send(tokens, clock, 100)
+    assert lower(paces, "shop.example", share=0.005, times=5).usual == pytest.approx(10)
+    assert lower(paces, "google", share=0.9, times=5) is None
+
+
 def test_refusals_of_the_last_seconds_count_together(tokens, paces, clock):
     send(tokens, clock, 100)
     assert lower(paces, times=10) is None
@@ -104,6 +115,12 @@ def test_refusals_of_long_ago_do_not_count(tokens, paces, clock):
     clock.pass_(seconds=11)
     send(tokens, clock, 100)
     assert lower(paces, times=10) is None
+
+
+def test_what_was_refused_leaves_nothing_behind(tokens, paces, clock, client):
+    send(tokens, clock, 100)
+    lower(paces, times=1)
+    assert 0 < client.pttl("comm:rate:{limits}:paces:said") <= 20_000
 
 
 def test_a_pace_limits_all_but_emergencies(tokens, paces, clock):
