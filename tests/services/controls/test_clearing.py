@@ -144,6 +144,51 @@ def test_a_long_clearing_goes_on_by_the_scheduler(world, desk, monkeypatch):
     assert go_on_clearing(world.tools) == 0
 
 
+def test_a_message_that_moved_behind_the_walk_is_cancelled_too(world, desk, monkeypatch):
+    monkeypatch.setattr(clearing, "SLICE", 2)
+    world.add("P3", 2)
+    restless = world.one("P3", due_in=HOUR)
+    view = desk.service.clear(WHO, preview(desk).id, why=WHY, within=-1)
+    while not view.cancelled:
+        view = desk.service.clearing(view.id, within=-1)
+    world.change(restless, scheduled_for=world.clock() - HOUR)
+    assert desk.service.clearing(view.id).cancelled == 3
+    assert world.row(restless).status == "cancelled"
+
+
+@pytest.mark.parametrize("age", [-SECOND, timedelta(days=4000)])
+def test_an_age_that_nothing_has_is_refused(desk, age):
+    for name in ("older_than", "younger_than"):
+        with pytest.raises(Invalid) as refused:
+            preview(desk, **{name: age})
+        assert [fault.field for fault in refused.value.faults] == [name]
+
+
+def test_lanes_hear_of_what_is_pending_again(world, desk):
+    world.add("P3", 1)
+    view = clear(desk)
+    world.wake.lanes.clear()
+    undo(desk, view)
+    assert {priority for priority, _ in world.wake.lanes} == set(Priority)
+
+
+def test_lanes_hear_of_what_the_scheduler_made_pending_again(world, desk):
+    world.add("P3", 1)
+    desk.service.undo_clearing(WHO, clear(desk).id, why="it was right", within=-1)
+    world.wake.lanes.clear()
+    go_on_clearing(world.tools)
+    assert {priority for priority, _ in world.wake.lanes} == set(Priority)
+
+
+def test_undoing_goes_on_behind_what_somebody_touched_since(world, desk, monkeypatch):
+    touched, other = world.add("P3", 2)
+    view = clear(desk)
+    world.change(touched, updated_at=sa.func.now() + SECOND)
+    monkeypatch.setattr(clearing, "SLICE", 1)
+    assert undo(desk, view).state == "undone"
+    assert (world.row(touched).status, world.row(other).status) == ("cancelled", "pending")
+
+
 def test_undoing_brings_back_just_these_as_they_were(world, desk):
     messages = world.add("P3", 5, due_in=HOUR) + world.add("P2", 2)
     before = rows(world, messages)

@@ -1,6 +1,6 @@
 """What an operator has stopped does not leave, and leaves when it is resumed."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -462,6 +462,17 @@ def test_after_resuming_every_lane_is_told(world, desk):
         ({"scope": StopScope.BATCH, "key": "not-a-uuid"}, "key"),
         ({"scope": StopScope.PRIORITY, "key": "P0"}, "including_p0"),
         ({"scope": StopScope.ALL, "resume_over": timedelta(days=2)}, "resume_over"),
+        ({"scope": StopScope.CLIENT, "key": "9" * 30}, "key"),
+        ({"scope": StopScope.ALL, "until": datetime(2020, 1, 1, tzinfo=UTC)}, "until"),
+        ({"scope": StopScope.ALL, "until": datetime(2199, 1, 1, tzinfo=UTC)}, "until"),
+        (
+            {
+                "scope": StopScope.ALL,
+                "since": datetime.now(UTC) + 2 * HOUR,
+                "until": datetime.now(UTC) + HOUR,
+            },
+            "until",
+        ),
     ],
 )
 def test_a_stop_of_nothing_is_refused(desk, draft, field):
@@ -471,9 +482,10 @@ def test_a_stop_of_nothing_is_refused(desk, draft, field):
     assert desk.stops() == ()
 
 
-def test_a_stop_without_a_reason_is_refused(desk):
+@pytest.mark.parametrize("why", [" ", "x" * 1001])
+def test_a_stop_without_a_reason_is_refused(desk, why):
     with pytest.raises(Invalid) as refused:
-        desk.stop(why=" ")
+        desk.stop(why=why)
     assert [fault.field for fault in refused.value.faults] == ["why"]
 
 
@@ -482,6 +494,38 @@ def test_lifting_what_is_not_in_force_is_refused(desk):
     desk.resume(stop.id)
     with pytest.raises(NotFound):
         desk.resume(stop.id)
+
+
+def test_of_several_stops_none_is_lifted_where_one_is_not_there(desk):
+    stop = desk.stop()
+    with pytest.raises(NotFound):
+        desk.resume(stop.id, 10**9)
+    assert [each.state for each in desk.stops()] == ["in_force"]
+
+
+def test_a_stop_that_ended_by_itself_is_not_lifted_once_more(world, desk):
+    stop = desk.stop(until=world.clock() + HOUR)
+    pass_time(world, 2 * HOUR)
+    with pytest.raises(NotFound):
+        desk.resume(stop.id)
+
+
+def test_a_stop_with_an_end_is_over_as_soon_as_it_is_lifted(world, desk):
+    stop = desk.stop(until=world.clock() + HOUR)
+    assert [each.state for each in desk.resume(stop.id)] == ["ended"]
+
+
+def test_a_stop_of_everything_that_is_still_to_come_stops_nothing_yet(world, desk):
+    desk.stop(since=world.clock() + HOUR)
+    assert desk.service.state().sending
+
+
+def test_the_history_is_read_page_by_page_and_names_each_use_once(desk):
+    made = [desk.stop().id for _ in range(3)]
+    first = desk.service.history(limit=2)
+    second = desk.service.history(limit=2, cursor=first.next)
+    assert [use.id for use in (*first.items, *second.items)] == made[::-1]
+    assert second.next is None
 
 
 def test_a_stop_that_was_lifted_before_it_began_never_holds(world, desk):
