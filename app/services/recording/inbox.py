@@ -1,11 +1,13 @@
 """The inbox: proven webhooks, committed as they came, processed until each has had its effect."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
+from app.db.arrays import numbers
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import webhook_inbox
@@ -84,11 +86,12 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     try:
         with unavailable_when_down(), tools.engine.begin() as conn:
             rows = run(conn, PACKAGE, "inbox_waiting", {"after": after, "limit": limit}).all()
-            heard = [each for row in rows for each in _facts(tools.webhooks, row)]
-            sent = [each for row in rows for each in _received(tools.webhooks, row)]
+            letters = [_letter(tools.webhooks, row) for row in rows if row.gateway in tools.webhooks]
+            heard = [each for letter in letters for each in _facts(letter)]
+            sent = [each for letter in letters for each in _received(letter)]
             result = record(conn, tools, [*heard, *take_in(conn, tools, sent)])
-            _confirm(tools, rows)
-            _close(conn, [row.id for row in rows], result)
+            _confirm(tools, letters)
+            _close(conn, rows, result)
     except _UNPROCESSABLE as exc:
         if len(rows) == 1:
             _keep_back(tools, rows[0].id, exc)
@@ -102,57 +105,57 @@ def _attempt(tools: Tools, after: int, limit: int) -> tuple[Sequence[sa.Row[Any]
     return rows, result.recorded + result.repeated + result.parked
 
 
-def _facts(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Heard]:
-    webhook = webhooks.get(row.gateway)
-    if webhook is None:
-        return []
-    facts = webhook.events(_request(row))
-    return [Heard(gateway=fact.gateway or row.gateway, fact=fact, inbox=row.id) for fact in facts]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Letter:
+    """One request as it came, and who can read it."""
+
+    gateway: str
+    inbox: int
+    webhook: Webhook
+    request: WebhookRequest
 
 
-def _received(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> list[Received]:
-    webhook = webhooks.get(row.gateway)
-    if webhook is None:
-        return []
-    letters = webhook.inbound(_request(row))
-    return [Received(gateway=row.gateway, inbox=row.id, inbound=inbound) for inbound in letters]
-
-
-def _request(row: sa.Row[Any]) -> WebhookRequest:
+def _letter(webhooks: Mapping[str, Webhook], row: sa.Row[Any]) -> _Letter:
     body = bytes(row.body or b"")
-    # Those that come by GET tell all in their query.
-    return WebhookRequest(
+    request = WebhookRequest(
+        # Those that come by GET tell all in their query.
         method="POST" if body else "GET",
         url=row.url,
         headers=row.headers,
         body=body,
         received_at=row.received_at,
     )
+    return _Letter(gateway=row.gateway, inbox=row.id, webhook=webhooks[row.gateway], request=request)
 
 
-def _confirm(tools: Tools, rows: Sequence[sa.Row[Any]]) -> None:
+def _facts(letter: _Letter) -> list[Heard]:
+    gateway, inbox = letter.gateway, letter.inbox
+    facts = letter.webhook.events(letter.request)
+    return [Heard(gateway=fact.gateway or gateway, fact=fact, inbox=inbox) for fact in facts]
+
+
+def _received(letter: _Letter) -> list[Received]:
+    sent = letter.webhook.inbound(letter.request)
+    return [Received(gateway=letter.gateway, inbox=letter.inbox, inbound=inbound) for inbound in sent]
+
+
+def _confirm(tools: Tools, letters: Iterable[_Letter]) -> None:
     """Confirm subscriptions where a proven request asks for it."""
-    for row in rows:
-        webhook = tools.webhooks.get(row.gateway)
-        url = webhook.confirmation_url(_request(row)) if webhook else None
+    for letter in letters:
+        url = letter.webhook.confirmation_url(letter.request)
         if url is None:
             continue
         reply = tools.transport().fetch(HttpRequest(method="GET", url=url, body=b"", headers={}))
         if isinstance(reply, HttpFailure) or reply.status >= 300:  # noqa: PLR2004 — HTTP's own border
-            raise ProofUnavailable(f"{row.gateway} did not let a subscription be confirmed")
-        log.info("subscription confirmed", gateway=row.gateway)
+            raise ProofUnavailable(f"{letter.gateway} did not let a subscription be confirmed")
+        log.info("subscription confirmed", gateway=letter.gateway)
 
 
-def _close(conn: sa.Connection, ids: Sequence[int], result: Recorded) -> None:
-    if not ids:
+def _close(conn: sa.Connection, rows: Sequence[sa.Row[Any]], result: Recorded) -> None:
+    if not rows:
         return
     words = f"recorded {result.recorded}, repeated {result.repeated}, parked {result.parked}"
-    table = webhook_inbox
-    conn.execute(
-        sa.update(table)
-        .where(table.c.id.in_(ids))
-        .values(processed_at=sa.func.now(), tries=table.c.tries + 1, result=words)
-    )
+    run(conn, PACKAGE, "close_webhooks", {"ids": numbers(row.id for row in rows), "result": words})
 
 
 def _keep_back(tools: Tools, request: int, exc: Exception) -> None:
