@@ -148,8 +148,9 @@ def _start(plan: Plan, settings: Settings, place: places.Place, supervisor: Supe
 
 
 def _doors_of(plan: Plan) -> dict[str, str]:
-    """Name our ports, so that commands in another terminal find them."""
-    return {"HOST": plan.host, "PORT": str(plan.port)}
+    """Name our ports, so that commands in another terminal find them, and say what is so."""
+    doors = {"PORT": plan.port, "WEBHOOK_PORT": plan.webhook_port, "SIMULATOR_PORT": plan.simulator_port}
+    return {"HOST": plan.host, **{name: str(port) for name, port in doors.items() if port}}
 
 
 def _simulator(plan: Plan, place: places.Place, settings: Settings) -> dict[str, str]:

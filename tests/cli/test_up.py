@@ -198,6 +198,7 @@ def test_gateways_call_back_where_webhooks_have_a_port_of_their_own(up, data):
     until(up(WEBHOOK_PORT=str(port), PUBLIC_BASE_URL="https://tocsin.example.org"), "ready after")
     told = json.loads((data / "running.json").read_text())["environment"]
     assert told["SIMULATOR_WEBHOOKS"] == f"http://127.0.0.1:{port}"
+    assert told["WEBHOOK_PORT"] == str(port)
     assert told["PUBLIC_BASE_URL"] == "https://tocsin.example.org"
 
 
@@ -207,4 +208,6 @@ def test_others_find_the_running_system_by_its_file(up, data, ports):
     facts = json.loads((data / "running.json").read_text())
     assert facts["pid"] == popen.pid
     assert set(facts["environment"]) >= {"DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL", "POSTAL_URL"}
+    told = {name: facts["environment"].get(name) for name in ("PORT", "SIMULATOR_PORT")}
+    assert told == {"PORT": str(ports[0]), "SIMULATOR_PORT": str(ports[1])}
     assert (data / "running.json").stat().st_mode & 0o077 == 0
