@@ -22,9 +22,6 @@ from app.limits.windows import Ask, Full, Grant, Limit, Usage, Window
 __all__ = ["Ask", "Full", "Grant", "Limit", "Tokens", "Usage", "Window"]
 
 _UNSTOPPED = -1
-_MILLISECOND = timedelta(milliseconds=1)
-# Nobody else counts anew for so long; whoever began and died is forgotten then.
-_RECOUNTING = timedelta(seconds=20)
 # A process whose threads are all on the wire looks this often whether its tokens must be counted again.
 _LOOK_EVERY = 1.0  # seconds
 # Clocks of processes and of PostgreSQL are not further apart; what was settled within this counts twice.
@@ -127,12 +124,6 @@ class Tokens:
             with translated():
                 self._client.delete(*keys)
 
-    def begin_recount(self) -> bool:
-        """Ask to be the one who counts anew; False where another does so already."""
-        key = f"{self._prefix}{{limits}}:recounting"
-        with translated():
-            return bool(self._client.set(key, "1", nx=True, px=_RECOUNTING // _MILLISECOND))
-
     def recount(
         self,
         sent: Mapping[Limit, Corrections],
@@ -149,8 +140,6 @@ class Tokens:
         life = f" {round(snapshot.timestamp() * 1000)} {round(opens_at * 1000)}"
         self._correct(sent, recipients, anew=True)
         self._count([self._life_key], [self._json(life=life, windows=[], anew=True)])
-        with translated():
-            self._client.delete(f"{self._prefix}{{limits}}:recounting")
 
     def look(self) -> None:
         """See, once a second, whether this process's tokens must be counted again."""
@@ -228,9 +217,10 @@ class Tokens:
             figures: list[int] = []
             for key, single, window, some in places[first : first + _AT_ONCE]:
                 keys.append(key)
-                figures += (single, window.buckets, window.width, len(some))
-                for at, count in some:
-                    figures += (round(at.timestamp() * 1000), count)
+                times = _by_bucket(some, window)
+                figures += (single, window.buckets, window.width, len(times))
+                for at, count in times:
+                    figures += (at, count)
             self._count(keys, [self._json(windows=figures, **modes)])
 
     def _json(self, **content: Any) -> bytes:
@@ -279,6 +269,16 @@ def _grants(
         used += left
         grants.append(Grant(taken=some, waits=own, at=at, spilled=elsewhere))
     return grants
+
+
+def _by_bucket(corrections: Corrections, window: Window) -> list[tuple[int, int]]:
+    """Add up what falls into the same bucket, as the ms when it begins; without what is surely too old."""
+    times: Counter[int] = Counter()
+    for at, count in corrections:
+        milliseconds = round(at.timestamp() * 1000)
+        times[milliseconds - milliseconds % window.width] += count
+    oldest = max(times, default=0) - 2 * window.buckets * window.width
+    return [(at, count) for at, count in times.items() if at >= oldest]
 
 
 def _summed(

@@ -1,35 +1,33 @@
 """What rate limits have counted: kept in PostgreSQL, and counted anew after Redis was lost."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.dialects.postgresql import insert
 
 from app.db.arrays import numbers, texts
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
 from app.db.tables import rate_windows
-from app.domain.routing import POOLS
-from app.domain.vocabulary import MessageType
-from app.limits.tokens import Limit, Window
+from app.limits.tokens import Limit, Tokens, Window
 from app.queue import PACKAGE
 from app.services.limit_events import forget_events
 from app.services.limit_table import IspBook, LimitTable
-from app.services.recipient_words import recipient_word
+from app.services.limit_tries import Tally, reach, recipients_tried, tries_of
 from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
 
 # Other processes add what they hold within this time; tokens are taken again after it.
 SETTLING = timedelta(seconds=3)
-# No window reaches further back.
-_LONGEST = timedelta(hours=25)
-# Recipients' counts are looked for so far back and no further: there are as many as messages.
-_RECIPIENTS = timedelta(hours=1)
-_MOST_RECIPIENTS = 200_000
+# What was sent so long ago is counted for a new window; who sets a day's begins to count now.
+COUNTED_AT_ONCE = timedelta(hours=1)
+# No statement of counting anew takes longer, and one whose process is gone ends so soon.
+_PATIENCE, _LOOK_EVERY = timedelta(seconds=15), timedelta(seconds=1)
 
 
 def save(tools: Tools) -> int:
@@ -61,37 +59,72 @@ def save(tools: Tools) -> int:
 def recount(tools: Tools) -> bool:
     """Count anew what was sent, as PostgreSQL knows it; False where another process does so already.
 
-    What was kept last, and each try since. Raises Unavailable.
+    What was kept last, and each try since. Meanwhile nothing but emergencies goes. Who counts holds a lock
+    of PostgreSQL's, which is free again as soon as its process is gone. Raises Unavailable.
     """
-    if tools.tokens is None or not tools.tokens.begin_recount():
+    if tools.tokens is None:
         return False
     table, isps = tools.catalog.limits(), tools.catalog.isps()
-    with unavailable_when_down(), tools.engine.connect() as conn:
-        snapshot = conn.scalar(sa.select(sa.func.now())) or datetime.now(UTC)
-        since, shared = _kept(conn, table, snapshot)
-        tries = _add_tries(conn, table, isps, shared, since)
-        recipients = _recipients(conn, table, snapshot)
-        others = _others_send(conn, tools.worker)
-    tools.tokens.recount(
-        {limit: list(times.items()) for limit, times in shared.items()},
+    with unavailable_when_down(), tools.engine.begin() as conn:
+        if not _begins(conn):
+            return False
+        # Another may have finished just before. What it counted holds.
+        if tools.tokens.dump([]) is None:
+            _count(conn, tools, tools.tokens, _kept(conn, table, isps))
+    return True
+
+
+def _begins(conn: sa.Connection) -> bool:
+    """Become the one who counts, until this transaction is over; False where another is."""
+    setting = sa.func.set_config
+    asked = sa.select(
+        setting("statement_timeout", f"{_PATIENCE.total_seconds():g}s", True),
+        # The server itself looks whether whoever waits for a statement is there still.
+        setting("client_connection_check_interval", f"{_LOOK_EVERY.total_seconds():g}s", True),
+        sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended("recount limits", 0)).label("begins"),
+    )
+    return bool(conn.execute(asked).one().begins)
+
+
+def _count(conn: sa.Connection, tools: Tools, tokens: Tokens, tally: Tally) -> None:
+    first = min(tally.since.values(), default=None)
+    tries = tally.read_on(conn, _clock(conn))
+    # What went meanwhile: emergencies do not wait.
+    snapshot = _clock(conn)
+    tries += tally.read_on(conn, snapshot)
+    recipients = recipients_tried(conn, tally.table, snapshot)
+    others = _others_send(conn, tools.worker)
+    tokens.recount(
+        {limit: list(times.items()) for limit, times in tally.counted.items()},
         {place: list(times.items()) for place, times in recipients.items()},
         snapshot=snapshot,
         settling=SETTLING if others else timedelta(0),
     )
-    log.warning("rate limits counted anew", since=since.isoformat(), tries=tries, limits=len(shared))
-    return True
+    # A system that has sent nothing yet has lost nothing.
+    tell = log.warning if any(tally.counted.values()) or recipients else log.info
+    tell("rate limits counted anew", since=str(first), tries=tries, limits=len(tally.counted))
+
+
+def _clock(conn: sa.Connection) -> datetime:
+    return conn.scalar(sa.select(sa.func.clock_timestamp())) or datetime.now(UTC)
 
 
 def sent_lately(
     conn: sa.Connection, isps: IspBook, limit: Limit, since: datetime
 ) -> list[tuple[datetime, int]]:
     """Tell what was sent under one limit since a time, as PostgreSQL knows it, by the second."""
-    times: Counter[datetime] = Counter()
-    for row in run(conn, PACKAGE, "tries_since", {"since": since}):
-        for kind, key, count in _places(row, isps):
-            if (kind, key) == _place(limit):
-                times[row.until] += count
-    return list(times.items())
+    return tries_of(conn, isps, limit, since, _clock(conn))
+
+
+def forget(conn: sa.Connection, limits: Iterable[Limit]) -> None:
+    """Write down that nothing was counted under these limits until now, as somebody wishes it."""
+    for limit in limits:
+        kind, key = _place(limit)
+        for window, _ in limit.windows():
+            place = {"limit_type": kind, "limit_key": key, "window": window.name.lower()}
+            nothing = {"times": [], "counts": [], "saved_at": sa.func.now()}
+            statement = insert(rate_windows).values(**place, **nothing)
+            conn.execute(statement.on_conflict_do_update(index_elements=list(place), set_=nothing))
 
 
 def _sums(
@@ -120,25 +153,25 @@ def _windows(held: Mapping[tuple[Limit, Window], list[tuple[int, int]]]) -> dict
     }
 
 
-def _kept(
-    conn: sa.Connection, table: LimitTable, snapshot: datetime
-) -> tuple[datetime, dict[Limit, Counter[datetime]]]:
-    """Read what was kept last; gives since when tries have to be counted.
+def _kept(conn: sa.Connection, table: LimitTable, isps: IspBook) -> Tally:
+    """Read what was kept last; gives it, and since when tries have to be counted for each limit.
 
     All windows of a limit hold the same tokens as far as they reach, so the longest one's are read, and
-    those of the shorter ones where they begin.
+    those of the shorter ones where they begin. A limit of which nothing is kept, while others are kept, is
+    new: like one that is made now it counts an hour at most. No limit looks back further than it reaches.
     """
-    shared: dict[Limit, Counter[datetime]] = defaultdict(Counter)
-    since = snapshot - _LONGEST
     by_limit: dict[Limit, list[sa.Row[Any]]] = defaultdict(list)
     for row in conn.execute(sa.select(rate_windows)):
         limit = table.find(row.limit_type, row.limit_key)
-        since = max(since, row.saved_at)
         if limit:
             by_limit[limit].append(row)
-    for limit, rows in by_limit.items():
-        shared[limit] = _finest(rows)
-    return since, shared
+    counted = {limit: _finest(by_limit[limit]) for limit in table.shared if reach(limit)}
+    now, unknown = _clock(conn), COUNTED_AT_ONCE if any(by_limit.values()) else timedelta.max
+    since = {}
+    for limit in counted:
+        kept_at = max((row.saved_at for row in by_limit[limit]), default=None)
+        since[limit] = now - min(reach(limit), now - kept_at if kept_at else unknown)
+    return Tally(table=table, isps=isps, counted=counted, since=since)
 
 
 def _finest(rows: Iterable[sa.Row[Any]]) -> Counter[datetime]:
@@ -154,49 +187,6 @@ def _finest(rows: Iterable[sa.Row[Any]]) -> Counter[datetime]:
         began = row.saved_at - window.length
         reached = began if reached is None else min(began, reached)
     return times
-
-
-def _add_tries(
-    conn: sa.Connection,
-    table: LimitTable,
-    isps: IspBook,
-    shared: dict[Limit, Counter[datetime]],
-    since: datetime,
-) -> int:
-    found = 0
-    for row in run(conn, PACKAGE, "tries_since", {"since": since}):
-        found += row.tries
-        for kind, key, count in _places(row, isps):
-            limit = table.find(kind, key)
-            if limit:
-                shared[limit][row.until] += count
-    return found
-
-
-def _places(row: sa.Row[Any], isps: IspBook) -> Iterator[tuple[str, str, int]]:
-    """Name all that limits may be about in some tries, with how many count there."""
-    yield "gateway", row.gateway, row.tries
-    yield "ip_pool", row.ip_pool or POOLS[MessageType(row.message_type)], row.reached
-    if row.domain:
-        yield "domain", row.domain, row.reached
-        isp = isps.of(row.domain)
-        if isp:
-            yield "isp", isp, row.reached
-
-
-def _recipients(
-    conn: sa.Connection, table: LimitTable, snapshot: datetime
-) -> dict[tuple[str, Limit], Counter[datetime]]:
-    longest = max((window.length for limit in table.single for window, _ in limit.windows()), default=None)
-    if longest is None:
-        return {}
-    parameters = {"since": snapshot - min(longest, _RECIPIENTS), "limit": _MOST_RECIPIENTS}
-    found: dict[tuple[str, Limit], Counter[datetime]] = defaultdict(Counter)
-    for row in run(conn, PACKAGE, "recipients_since", parameters):
-        limit = table.for_recipient(row.address)
-        if limit:
-            found[recipient_word(row.address), limit][row.recorded_at] += 1
-    return found
 
 
 def _others_send(conn: sa.Connection, worker: str) -> bool:

@@ -3,7 +3,7 @@
 import builtins
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from app.limits.paces import EVERYWHERE, Pace, Paces
 from app.limits.tokens import Limit, Tokens, Usage, Window
 from app.services.audit import Who, record
 from app.services.catalog import Catalog
-from app.services.limit_counts import sent_lately
+from app.services.limit_counts import COUNTED_AT_ONCE, forget, sent_lately
 from app.services.limit_events import LimitEvent, events
 from app.services.limit_rows import (
     LimitDraft,
@@ -36,8 +36,6 @@ from app.services.views import Page
 __all__ = ["LimitDraft", "LimitType", "LimitView", "LimitsService", "PaceView"]
 
 _C = rate_limits.c
-# What was sent so long ago is counted for a new window; who sets a day's begins to count now.
-_COUNTED_AT_ONCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +157,7 @@ class LimitsService:
         """
         with unavailable_when_down(), self._engine.begin() as conn:
             row = _required(_find(conn, limit_type, limit_key, for_update=True))
-            _forget_windows(conn, limit_type, limit_key)
+            _forget_counts(conn, [row])
             self._forget([row])
             record(conn, who, "limit.reset", f"limit:{limit_type}/{limit_key}", why=why)
         return self.get(limit_type, limit_key)
@@ -168,7 +166,7 @@ class LimitsService:
         """Forget what all limits but the recipients' have counted, and all paces; gives how many limits."""
         with unavailable_when_down(), self._engine.begin() as conn:
             rows = conn.execute(sa.select(rate_limits, sa.func.now().label("now")).with_for_update()).all()
-            conn.execute(sa.delete(rate_windows))
+            _forget_counts(conn, rows)
             self._forget(rows)
             if self._paces:
                 self._paces.forget_all()
@@ -202,7 +200,7 @@ class LimitsService:
         new = [window for window, _ in limit.windows() if window not in known]
         if not new:
             return
-        longest = min(max(window.length for window in new), _COUNTED_AT_ONCE)
+        longest = min(max(window.length for window in new), COUNTED_AT_ONCE)
         with unavailable_when_down(), self._engine.connect() as conn:
             sent = sent_lately(conn, self._catalog.isps(), limit, row.now - longest)
         self._tokens.restore({limit: sent})
@@ -262,6 +260,11 @@ def _save(conn: sa.Connection, limit_type: LimitType, limit_key: str, draft: Lim
 def _forget_windows(conn: sa.Connection, limit_type: LimitType, limit_key: str) -> None:
     table = rate_windows.c
     conn.execute(sa.delete(rate_windows).where(table.limit_type == limit_type, table.limit_key == limit_key))
+
+
+def _forget_counts(conn: sa.Connection, rows: Iterable[sa.Row[Any]]) -> None:
+    """Keep that nothing was counted by now, so that a Redis that is emptied brings nothing back."""
+    forget(conn, [limit_of(row, row.now) for row in rows if row.limit_type != "recipient"])
 
 
 def _view(

@@ -8,7 +8,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 import redis
 import sqlalchemy as sa
 
@@ -209,11 +208,3 @@ def urgent(world):
     lane.work(world.tools, Priority.P0, sweep=False)
     assert world.statuses(messages) == {"sent": 3}
     assert [row.priority for row in world.all(SENT)] == ["P0"] * 3
-
-
-@pytest.mark.parametrize("times", [1, 2])
-def test_only_one_process_counts_anew(world, times):
-    for _ in range(times):
-        last = limit_counts.recount(world.tools)
-        world.app.redis.set("comm:rate:{limits}:recounting", "1")
-    assert last is (times == 1)

@@ -58,3 +58,44 @@ def test_a_statement_reads_one_lane_by_its_indexes_alone(table, backlog, name):
     scans = [node for node in reads if "Scan" in node["Node Type"]]
     assert {node["Relation Name"] for node in reads} == {"message_queue_p1"}
     assert {node.get("Index Name") for node in scans} <= indexes
+
+
+EVENTS = """
+INSERT INTO delivery_events (message_id, priority, event_type, source, gateway, recorded_at)
+SELECT m.id, m.priority, 'sent', 'worker', 'postal', now() + n * interval '15 seconds'
+FROM (SELECT id, priority, row_number() OVER (ORDER BY id) AS n FROM message_queue) AS m
+"""
+STRETCHES = {"tries_between": {}, "recipients_between": {"limit": 200_000}}
+
+
+@pytest.fixture
+def log(table, backlog, owner_url):
+    """A hundred thousand tries, a week's and more."""
+    table(EVENTS)
+    with psycopg.connect(owner_url.replace("+psycopg", ""), autocommit=True) as owner:
+        owner.execute("VACUUM ANALYZE delivery_events")
+
+
+def test_a_stretch_of_the_log_is_read_by_its_time_and_its_messages_by_their_numbers(table, log):
+    [(since, until)] = table("SELECT now() + interval '2 days', now() + interval '2 days 1 minute'")
+    for name, own in STRETCHES.items():
+        parameters = {"since": since, "until": until, **own}
+        explain = "EXPLAIN (FORMAT JSON, ANALYZE) " + statement(PACKAGE, name)
+        [[[plan]]] = table.conn.execute(explain, parameters).fetchall()
+        reads = [node for node in nodes(plan["Plan"]) if "Scan" in node["Node Type"] and node["Actual Loops"]]
+        events = [node for node in reads if node.get("Relation Name", "").startswith("delivery_events")]
+        assert [node["Node Type"] for node in events] == ["Bitmap Heap Scan"]
+        messages = [node for node in reads if node.get("Relation Name", "").startswith("message_queue")]
+        assert {node["Index Name"] for node in messages} <= {f"{part}_pkey" for part in PARTS}
+        # Four tries a minute: each message is looked at once, in the one lane that it is in.
+        assert sum(node["Actual Loops"] for node in messages) == 4
+
+
+def test_the_newest_ranges_of_the_log_are_summarized_by_themselves(table):
+    options = """
+        SELECT c.reloptions FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid
+        WHERE inhparent = 'delivery_events_recorded_at_idx'::regclass
+    """
+    assert {tuple(row[0] or ()) for row in table(options)} == {("autosummarize=on",)}
+    table("SELECT ensure_event_partitions(4)")
+    assert {tuple(row[0] or ()) for row in table(options)} == {("autosummarize=on",)}
