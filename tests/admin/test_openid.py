@@ -17,7 +17,6 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 from pydantic import SecretStr
 
-from admin.application import create_console
 from app.bootstrap import App
 from app.db.tables import audit_log, user_sessions, users
 from app.errors import ConfigurationError
@@ -116,7 +115,7 @@ def provider():
 
 
 @pytest.fixture
-def with_provider(app, provider):
+def with_provider(app, provider, make_console):
     """The console with that provider, and changed settings."""
 
     def console(**more):
@@ -128,7 +127,7 @@ def with_provider(app, provider):
             **more,
         }
         settings = app.settings.model_copy(update=values)
-        return create_console(App(settings=settings, engine=app.engine, name="test"))
+        return make_console(App(settings=settings, engine=app.engine, name="test"))
 
     return console
 
@@ -182,6 +181,7 @@ def test_who_has_no_role_stays_outside_unless_there_is_one_for_all(app, journey,
     provider.claims = {"groups": ["staff"]}
     browser, answer = journey()
     assert answer.status_code == 401
+    assert "gives you no role" in answer.text
     assert not is_in(browser)
     assert found(app, email="ida@example.com") is None
     assert is_in(journey(with_provider(oidc_default_role="viewer"))[0])
@@ -276,7 +276,8 @@ def test_who_was_shut_out_here_stays_outside(app, journey):
     with app.engine.begin() as conn:
         conn.execute(sa.update(users).values(is_active=False).where(users.c.email == "ida@example.com"))
         conn.execute(sa.delete(user_sessions))
-    assert journey()[1].status_code == 401
+    answer = journey()[1]
+    assert (answer.status_code, "Your account was shut" in answer.text) == (401, True)
 
 
 def test_what_was_made_is_in_the_audit_log(app, journey):

@@ -145,6 +145,13 @@ def test_a_line_that_everybody_left_is_forgotten(tokens, clock):
     assert take(tokens, 50).waits[0] <= timedelta(minutes=61)
 
 
+def test_a_line_whose_first_are_only_just_due_is_not_forgotten(tokens, clock):
+    take(tokens, 80)
+    take(tokens, 1_000)
+    clock.pass_(minutes=61)
+    assert take(tokens, 100).waits[0] > timedelta(hours=11)
+
+
 def test_given_back_tokens_can_be_taken_again(tokens):
     grant = take(tokens, 80)
     tokens.give_back([Ask(limits=(GMAIL,), count=30)], grant.at)
@@ -408,6 +415,12 @@ def test_a_recipient_s_tokens_can_be_given_back(tokens):
     assert take_for(tokens, "jo", 8).taken == 3
 
 
+def test_no_more_of_a_recipient_s_tokens_can_be_given_back_than_were_taken(tokens):
+    grant = take_for(tokens, "jo", 3)
+    tokens.give_back([Ask(limits=(), count=30, recipient="jo", per_recipient=TEN)], grant.at)
+    assert take_for(tokens, "jo", 20).taken == 8
+
+
 def test_a_full_recipient_takes_nothing_from_the_limits_that_others_share(tokens):
     take_for(tokens, "jo", 20, GMAIL)
     assert tokens.usage([GMAIL])[0].per_hour == 8
@@ -466,6 +479,13 @@ def test_a_full_window_is_told_once_in_its_length(client, clock):
         take(tokens, 50, limit)
         clock.pass_(seconds=25)
     assert [(full.limit.key, full.window) for full in told] == [("domain:x", Window.MINUTE)] * 2
+
+
+def test_windows_that_are_full_at_once_are_all_told(client, clock):
+    told = []
+    tokens = Tokens(client, prefix="", reserve=0.2, told=told.append, clock=clock)
+    take(tokens, 50, Limit(key="domain:x", per_minute=10, per_hour=10))
+    assert {full.window for full in told} == {Window.MINUTE, Window.HOUR}
 
 
 def test_a_full_recipient_is_told_once_too(client, clock):

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -68,6 +69,21 @@ def test_whoever_follows_is_told_after_a_stop_has_ended(world, desk, other):
         wait_for(told.is_set)
 
 
+def test_nobody_is_told_of_an_end_when_a_stop_begins(world, desk, other):
+    told, looks = threading.Event(), []
+
+    def bell(seconds):
+        looks.append(seconds)
+        deaf_bell(seconds)
+
+    with following(other, bell, told.set):
+        desk.stop()
+        wait_for(lambda: is_stopped(other))
+        seen = len(looks)
+        wait_for(lambda: len(looks) > seen + 1)
+        assert not told.is_set()
+
+
 def test_where_nobody_follows_whoever_looks_asks(desk, other):
     assert other.of_lane(Priority.P3) is NOTHING_STOPPED
     desk.stop()
@@ -91,6 +107,45 @@ def test_threads_that_wait_for_a_slow_database_share_its_answer(world):
         found = list(threads.map(watch.of_lane, [Priority.P3] * 8))
     assert found == [NOTHING_STOPPED] * 8
     assert watch.asked == 1
+
+
+def test_where_somebody_follows_an_emergency_asks_nobody(world, monkeypatch):
+    watch = SlowlyAnswered(world.app.engine, world.app.redis)
+    watch.refresh()
+    watch._followed = True
+    for name in ("LOOK", "HOLDS"):
+        monkeypatch.setattr(stops, name, -1.0)
+    assert watch.of_lane(Priority.P0) is NOTHING_STOPPED
+    assert watch.asked == 1
+
+
+class Stuck(StopWatch):
+    """A process whose database has stopped answering in the middle of a question."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+
+    def _of_postgres(self):
+        self.goes_on.wait()
+        return super()._of_postgres()
+
+
+def test_an_emergency_does_not_wait_while_another_thread_asks(world, desk, monkeypatch):
+    watch = Stuck(world.app.engine, world.app.redis)
+    desk.stop(including_p0=True)
+    watch.refresh()
+    monkeypatch.setattr(stops, "LOOK", -1.0)
+    watch.goes_on.clear()
+    with ThreadPoolExecutor(2) as threads:
+        asking = threads.submit(watch.refresh)
+        wait_for(watch._asking.locked)
+        try:
+            assert threads.submit(is_stopped, watch, Priority.P0).result(timeout=5)
+            assert not asking.done()
+        finally:
+            watch.goes_on.set()
 
 
 def test_a_stop_outlives_an_emptied_redis_and_a_new_process(world, desk, other):
@@ -140,6 +195,28 @@ def test_an_older_copy_never_replaces_a_newer_one(world, desk, other):
     other._copy(old)
     assert world.app.redis.hget("stops:copy", "stops") != "[]"
     assert other._of_redis().stops == newer.stops
+
+
+def test_a_copy_from_before_the_clock_was_set_back_gives_way(world, desk, other):
+    ahead = time.time() + 120
+    world.app.redis.hset("stops:copy", mapping={"at": ahead, "stops": "[]"})
+    desk.stop()
+    assert other._of_redis().stops == other.refresh().stops != ()
+
+
+def test_a_copy_is_made_again_before_it_is_gone(world, desk, other, monkeypatch):
+    desk.stop()
+    other.refresh()
+    world.app.redis.delete("stops:copy")
+    monkeypatch.setattr(stops, "_COPY_AGAIN", -1.0)
+    other.refresh()
+    assert other._of_redis().stops != ()
+
+
+def test_what_is_known_grows_older_by_the_time_that_passes():
+    at = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
+    known = stops.Known(stops=(), at=at, asked_at=time.monotonic() - 5)
+    assert timedelta(seconds=5) <= known.now() - at < timedelta(seconds=6)
 
 
 def test_a_copy_tells_the_same_as_postgres(world, desk, other):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from app.db.tables import audit_log, reputation_deltas, reputation_hours
+from app.db.tables import audit_log, lane_flows, reputation_deltas, reputation_hours, senders
 from app.domain.facts import Fact, Tag
 from app.domain.reputation import Bounds, NameKind
 from app.domain.vocabulary import EventType, OutcomeClass, Priority
@@ -231,6 +231,40 @@ def test_a_throttled_name_lets_some_go_each_minute_and_spreads_the_rest(world):
     assert world.statuses(messages) == {"sent": 10, "pending": 30}
     waits = sorted(world.row(message).scheduled_for for message in messages)[10:]
     assert waits[-1] - waits[0] > timedelta(minutes=2.5)
+
+
+def test_who_asks_later_in_the_minute_of_a_throttled_name_waits_behind_the_others(world):
+    counted(world, bounced=400)
+    watch(world)
+    first = world.add("P3", 40)
+    work(world, "P3")
+    second = world.add("P3", 20)
+    work(world, "P3")
+    waits = [[world.row(each).scheduled_for for each in some] for some in (first, second)]
+    assert min(waits[1]) > max(waits[0])
+
+
+def test_texts_of_a_campaign_do_not_wait_for_the_sake_of_mail(world):
+    counted(world, POOL, bounced=5000)
+    watch(world)
+    world.execute(
+        sa.insert(senders).values(
+            slug="desk", channel="sms", address="+15550100100", default_for=["campaign"]
+        )
+    )
+    world.execute(sa.insert(lane_flows).values(priority="P3", channel="sms", client_id=1))
+    text = world.one("P3", channel="sms", subject=None, gateway="twilio", recipient_address="+15550100001")
+    work(world, "P3")
+    assert world.row(text).status == "sent"
+
+
+def test_campaigns_wait_from_the_moment_on_that_a_name_is_judged(world):
+    world.tools.catalog.forget()
+    assert world.tools.catalog.restraints() == {}
+    paused(world)
+    message = world.one("P3")
+    work(world, "P3")
+    assert world.row(message).status == "pending"
 
 
 def test_a_message_that_is_looked_at_again_counts_once_in_its_minute(world, monkeypatch):
