@@ -9,7 +9,7 @@ from flask_login import logout_user
 from admin import people
 from admin.page import Page, expose, safe
 from app.domain import qr
-from app.errors import Conflict, Invalid, Unauthenticated
+from app.errors import Conflict, Faults, Invalid, Unauthenticated
 from app.services import passwords
 from app.services.second_factor import address_of, new_secret
 from app.services.sessions import end_all
@@ -46,13 +46,17 @@ class AccountPage(Page):
         signed = people.person().signed
         new = request.form.get("password", "")
         try:
+            faults = Faults()
             if new != request.form.get("again", ""):
-                raise Invalid.of("again", "is not the same as above")
+                faults.add("again", "is not the same as above")
+            current = request.form.get("current", "")
+            faults.of(passwords.check_own, self.app.engine, signed.user_id, current=current, new=new)
+            faults.end()
             passwords.change_own(
                 self.app.engine,
                 people.who(),
                 signed.user_id,
-                current=request.form.get("current", ""),
+                current=current,
                 new=new,
                 session_id=signed.session_id,
                 now=people.now(),

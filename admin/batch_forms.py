@@ -7,7 +7,7 @@ from itertools import islice
 
 from admin.said import one_of
 from app.domain.vocabulary import Channel, MessageType
-from app.errors import Invalid
+from app.errors import Faults, Invalid
 from app.services.kept_uploads import KeptUpload
 from app.services.requests import BulkHead, Reject
 from app.services.uploads import csv_names, csv_records
@@ -57,20 +57,25 @@ class Column:
 
 
 def head_of(said: Mapping[str, str]) -> BulkHead:
-    """Read what all messages of an upload share; raises Invalid by the field's name."""
+    """Read what all messages of an upload share; raises Invalid with all faults, by the fields' names."""
 
     def text(name: str) -> str | None:
         return said.get(name, "").strip() or None
 
+    faults = Faults()
+    channel = faults.of(_required, said, "channel", Channel)
+    message_type = faults.of(_required, said, "message_type", MessageType)
+    scheduled_for = faults.of(_time, said)
+    faults.end()
     return BulkHead(
-        channel=Channel(_required(said, "channel", Channel)),
-        message_type=MessageType(_required(said, "message_type", MessageType)),
+        channel=Channel(channel or ""),
+        message_type=MessageType(message_type or ""),
         template=text("template"),
         subject=text("subject"),
         body_text=text("body_text"),
         sender=text("sender"),
         category=text("category"),
-        scheduled_for=_time(said),
+        scheduled_for=scheduled_for,
     )
 
 

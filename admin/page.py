@@ -1,6 +1,7 @@
 """What all pages of the console share: their frame, their actions, who looks at them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from flask import abort, flash, redirect, request, url_for
@@ -9,12 +10,14 @@ from flask_admin import BaseView
 from flask_admin import expose as flask_admin_expose
 
 from admin import people
-from admin.actions import Action, Once, Wish
+from admin.actions import Action, Once, Question, Wish
 from app.bootstrap import App
 from app.errors import Conflict, Invalid, NoGateway, NotFound
 
 MOST_SELECTED = 1000
 LONGEST_REASON = 500
+
+_NO_FAULTS: Mapping[str, str] = MappingProxyType({})
 
 _View = TypeVar("_View", bound=Callable[..., ResponseReturnValue])
 
@@ -67,19 +70,19 @@ class Page(BaseView):  # type: ignore[misc] # Flask-Admin is typed in parts only
         if not wish.selected:
             flash("Nothing was selected. Tick some rows first.", "warning")
             return redirect(safe(self.back(wish)))
-        if "confirmed" in request.form and not (fault := _fault(found, wish)):
-            return self._apply(found, wish)
-        fault = _fault(found, wish) if "confirmed" in request.form else ""
-        return self._confirm(found, wish, fault)
+        if "confirmed" not in request.form:
+            return self._confirm(found, wish)
+        faults = _faults(found, wish)
+        return (self._confirm(found, wish, faults), 422) if faults else self._apply(found, wish)
 
-    def _confirm(self, action: Action, wish: Wish, fault: str) -> str:
+    def _confirm(self, action: Action, wish: Wish, faults: Mapping[str, str] = _NO_FAULTS) -> str:
         return self.show(
             "console/confirm.html",
             action=action,
             wish=wish,
             preview=action.preview(wish),
             questions=action.questions(wish),
-            fault=fault,
+            faults=faults,
             back=safe(self.back(wish)),
         )
 
@@ -90,9 +93,7 @@ class Page(BaseView):  # type: ignore[misc] # Flask-Admin is typed in parts only
                 return self.once(done, safe(self.back(wish)))
             flash(done, "success")
         except Invalid as exc:
-            labels = {each.name: f"{each.label}: " for each in action.questions(wish)}
-            faults = [labels.get(fault.field, "") + fault.message for fault in exc.faults]
-            return self._confirm(action, wish, "; ".join(faults)), 422
+            return self._confirm(action, wish, {fault.field: fault.message for fault in exc.faults}), 422
         except (Conflict, NotFound, NoGateway) as exc:
             flash(str(exc), "danger")
         return redirect(safe(self.back(wish)))
@@ -132,11 +133,22 @@ def safe(target: str | None) -> str:
     return url_for("home.index")
 
 
-def _fault(action: Action, wish: Wish) -> str:
+def _faults(action: Action, wish: Wish) -> dict[str, str]:
+    """Tell what is missing or cannot be, by the names of the questions."""
+    found = {each.name: fault for each in action.questions(wish) if (fault := _fault(each, wish))}
     if action.needs_reason and not wish.why:
-        return "Say why: the audit log keeps it, and whoever comes next will ask."
-    if len(wish.why) > LONGEST_REASON:
-        return f"The reason may have {LONGEST_REASON} characters at most."
-    asked = (each for each in action.questions(wish) if each.required)
-    missing = [each.label for each in asked if not wish.said.get(each.name)]
-    return f"Still to be filled in: {', '.join(missing)}." if missing else ""
+        found["why"] = "Say why: the audit log keeps it, and whoever comes next will ask."
+    elif len(wish.why) > LONGEST_REASON:
+        found["why"] = f"The reason may have {LONGEST_REASON} characters at most."
+    return found
+
+
+def _fault(question: Question, wish: Wish) -> str:
+    answer = wish.said.get(question.name, "").strip()
+    if not answer:
+        return "Still to be filled in." if question.required else ""
+    if question.choices and answer not in dict(question.choices):
+        return "Must be one of those in the list."
+    if question.kind == "number" and not (answer.isascii() and answer.isdecimal()):
+        return "Must be a whole number, 0 or more."
+    return ""

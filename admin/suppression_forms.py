@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from admin import said as reading
 from app.domain.vocabulary import SuppressionReason
-from app.errors import Invalid
+from app.errors import Faults, Invalid
+from app.services.suppression_drafts import checked
 from app.services.suppression_looking import SuppressionFilters
 from app.services.suppressions import SuppressionChannel, SuppressionDraft
 
@@ -31,18 +32,27 @@ def filters_of(said: Mapping[str, str]) -> SuppressionFilters:
     )
 
 
-def draft_of(said: Mapping[str, str]) -> SuppressionDraft:
-    """Read what is to be suppressed; why it is, is kept as its note. Raises Invalid by the field's name."""
-    return SuppressionDraft(
-        channel=_channel(said),
+def draft_of(said: Mapping[str, str], region: str | None) -> SuppressionDraft:
+    """Read what is to be suppressed; why it is, is kept as its note.
+
+    Raises Invalid with all faults, by the fields' names.
+    """
+    faults = Faults()
+    channel = faults.of(_channel, said)
+    draft = SuppressionDraft(
+        channel=channel or "all",
         address=said.get("address", ""),
-        reason=_reason(said),
-        community_id=reading.number(said.get("community_id", "").strip(), "community_id"),
+        reason=faults.of(_reason, said) or SuppressionReason.MANUAL,
+        community_id=faults.of(reading.number, said.get("community_id", "").strip(), "community_id"),
         category=_text(said, "category"),
         sender=_text(said, "sender"),
-        note=_text(said, "why"),
-        expires_at=reading.end_of_day(said.get("expires_at", ""), "expires_at"),
+        note=faults.of(reading.reason_given),
+        expires_at=faults.of(reading.end_of_day, said.get("expires_at", ""), "expires_at"),
     )
+    if channel:
+        faults.of(checked, draft, region)
+    faults.end()
+    return draft
 
 
 def line_of(row: sa.Row[Any]) -> Sequence[object]:

@@ -11,15 +11,18 @@ from app.errors import Invalid
 _CHUNK = 64 * 1024
 
 
+def require_file(field: str) -> None:
+    """Raise Invalid where a form has no file."""
+    file = request.files.get(field)
+    if file is None or not file.filename:
+        raise Invalid.of(field, "Choose a file.")
+
+
 @contextmanager
 def given_file(field: str) -> Iterator[FileStorage]:
     """Give the file of a form, which is closed after; raises Invalid where none was chosen."""
-    file = request.files.get(field)
-    if file is None:
-        raise Invalid.of(field, "Choose a file.")
-    with closing(file):
-        if not file.filename:
-            raise Invalid.of(field, "Choose a file.")
+    require_file(field)
+    with closing(request.files[field]) as file:
         yield file
 
 

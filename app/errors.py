@@ -21,8 +21,11 @@ TocsinError
     └── ProofUnavailable      its proof could not be checked now; the sender should try again
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
 
 
 class TocsinError(Exception):
@@ -75,6 +78,30 @@ class Invalid(Refused):
     def of(cls, field: str, message: str) -> "Invalid":
         """Make the error for a single fault."""
         return cls([Fault(field, message)])
+
+
+class Faults:
+    """Notes what is wrong with a request part by part, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Fault] = []
+
+    def add(self, field: str, message: str) -> None:
+        """Note one fault."""
+        self._found.append(Fault(field, message))
+
+    def of(self, read: Callable[..., _T], *args: Any, **kwargs: Any) -> _T | None:
+        """Read one part; None where that is Invalid, whose faults are noted."""
+        try:
+            return read(*args, **kwargs)
+        except Invalid as exc:
+            self._found += exc.faults
+            return None
+
+    def end(self) -> None:
+        """Raise Invalid with all that was noted, the first of each field; nothing where all is well."""
+        if self._found:
+            raise Invalid(list({fault.field: fault for fault in reversed(self._found)}.values())[::-1])
 
 
 class Unauthenticated(Refused): ...

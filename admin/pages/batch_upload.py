@@ -8,11 +8,12 @@ from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from admin import batch_forms, people
+from admin.answers import link, told
 from admin.batch_forms import Column
 from admin.page import Page, expose
 from admin.said import reason_given
 from admin.uploads import given_file
-from app.errors import Conflict, Forbidden, InFlight, Invalid, KeyReused, NoGateway
+from app.errors import Conflict, Faults, Forbidden, InFlight, Invalid, KeyReused, NoGateway
 from app.services.bulk_trial import BulkTrial
 from app.services.kept_uploads import KeptUpload
 from app.services.requests import Reject, Row
@@ -42,17 +43,17 @@ class BatchUploadPage(Page):
         """Keep the file, and go on where nothing is wrong with what was said."""
         said = {name: request.form.get(name, "") for name in batch_forms.FIELDS}
         try:
-            head = batch_forms.head_of(said)
-            with given_file("list") as file:
-                name, content = file.filename or "", file.stream.read(LARGEST + 1)
-            if len(content) > LARGEST:
-                raise Invalid.of("list", "is too large for the console.")
-            # An upload of no rows tells what is wrong with all the rest.
-            self.app.batch_desk.trial(head, ())
+            faults = Faults()
+            head, file = faults.of(batch_forms.head_of, said), faults.of(_file)
+            if head:
+                # An upload of no rows tells what is wrong with all the rest.
+                faults.of(self.app.batch_desk.trial, head, ())
+            faults.end()
         except Invalid as exc:
             return self._form({fault.field: fault.message for fault in exc.faults}), 422
         except _HELD_BACK as exc:
             return self._form({"channel": str(exc)}), 409
+        name, content = file or ("", b"")
         owner = people.person().signed.user_id
         token = self.app.upload_shelf.put(owner, name[:_LONGEST_NAME], said, content)
         return redirect(url_for("batch_upload.columns", token=token))
@@ -99,7 +100,8 @@ class BatchUploadPage(Page):
         except _HELD_BACK as exc:
             return self._columns(upload, columns, fault=str(exc)), 409
         refused = f", {accepted.invalid:,} of them refused" if accepted.invalid else ""
-        flash(f"Accepted: {accepted.received:,} rows{refused}.", "success")
+        batch = link(f"the batch …{str(accepted.batch)[-8:]}", url_for("batches.one", uuid=accepted.batch))
+        flash(told("Accepted as {}: {} rows{}.", batch, f"{accepted.received:,}", refused), "success")
         return redirect(url_for("batches.one", uuid=accepted.batch))
 
     def _upload(self, token: str) -> KeptUpload:
@@ -136,6 +138,15 @@ class BatchUploadPage(Page):
             trial=trial,
             fault=fault,
         )
+
+
+def _file() -> tuple[str, bytes]:
+    """Read the file of the form with its name; raises Invalid."""
+    with given_file("list") as file:
+        name, content = file.filename or "", file.stream.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise Invalid.of("list", "is too large for the console.")
+    return name, content
 
 
 def _rows(upload: KeptUpload, columns: list[Column]) -> Iterator[Row | Reject]:

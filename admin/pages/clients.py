@@ -1,17 +1,21 @@
 """Clients and keys: which modules call, with what rights, and since when they did not."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Any
 
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from admin import people
 from admin.actions import Action, Once, Preview, Question, Wish
+from admin.answers import link, told
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.page import expose
+from admin.said import end_of_day, number
 from app.domain.callers import SCOPES
-from app.errors import Conflict, Fault, Invalid, NotFound
+from app.errors import Conflict, Faults, Invalid, NotFound
 from app.services import keys
 from app.services.keys import KeyView
 
@@ -70,7 +74,7 @@ class ClientsPage(ListPage):
             return self._form({fault.field: fault.message for fault in exc.faults}), 422
         except Conflict as exc:
             return self._form({"name": str(exc)}), 409
-        flash(f"The client {name} is made. It can call once it has a key.", "success")
+        flash(told("The client {} is made. It can call once it has a key.", _link(name)), "success")
         return redirect(url_for("clients.new_key", client=name))
 
     @expose("/key")
@@ -83,15 +87,9 @@ class ClientsPage(ListPage):
         """Make a key, which is shown this once."""
         said = request.form
         try:
+            name, scopes, bounds = _key_of(said)
             view, key = keys.create_key(
-                self.app.engine,
-                people.who(),
-                said.get("client", ""),
-                said.get("key_name", "").strip(),
-                said.getlist("scopes"),
-                expires_at=_end_of(said.get("expires_at", "")),
-                allowed_addresses=said.get("allowed_addresses", "").replace(",", " ").split() or None,
-                max_per_minute=_count(said.get("max_per_minute", "")),
+                self.app.engine, people.who(), said.get("client", ""), name, scopes, **bounds
             )
         except Invalid as exc:
             faults = {fault.field: fault.message for fault in exc.faults}
@@ -134,19 +132,23 @@ class ClientsPage(ListPage):
         )
 
     def _rotate(self, wish: Wish) -> Once:
-        overlap = timedelta(days=_count(wish.said.get("days", "")) or 0)
+        overlap = timedelta(days=number(wish.said.get("days", ""), "days") or 0)
         view, key = keys.rotate_key(self.app.engine, wish.who, self._selected(wish).id, overlap=overlap)
         return Once(says=f"The new key {view.name} of {view.client}", secret=key, todo=_ONCE)
 
     def _revoke(self, wish: Wish) -> str:
         key = keys.revoke_key(self.app.engine, wish.who, self._selected(wish).id, why=wish.why)
-        return f"The key {key.name} of {key.client} is revoked."
+        return told("The key {} of {} is revoked.", key.name, _link(key.client))
 
     def _selected(self, wish: Wish) -> KeyView:
         for key in keys.list_keys(self.app.engine):
             if (str(key.id),) == wish.selected:
                 return key
         raise NotFound("There is no such key.")
+
+
+def _link(client: str) -> str:
+    return link(client, url_for("clients.index", client=client))
 
 
 def _state(key: KeyView) -> tuple[str, str]:
@@ -158,18 +160,17 @@ def _state(key: KeyView) -> tuple[str, str]:
     return ("warning" if key.expires_at is None else "active"), "holds"
 
 
-def _end_of(day: str) -> datetime | None:
-    if not day:
-        return None
-    try:
-        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-    except ValueError as exc:
-        raise Invalid([Fault("expires_at", "must be a day, as 2027-12-31")]) from exc
-
-
-def _count(text: str) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal():
-        raise Invalid([Fault("max_per_minute", "must be a whole number")])
-    return int(text)
+def _key_of(said: MultiDict[str, str]) -> tuple[str, list[str], dict[str, Any]]:
+    """Read what a key is to be; raises Invalid with all that is wrong with it."""
+    faults = Faults()
+    if not said.get("client"):
+        faults.add("client", "is missing: whose key is it to be?")
+    name, scopes = said.get("key_name", "").strip(), said.getlist("scopes")
+    bounds = {
+        "expires_at": faults.of(end_of_day, said.get("expires_at", ""), "expires_at"),
+        "allowed_addresses": said.get("allowed_addresses", "").replace(",", " ").split() or None,
+        "max_per_minute": faults.of(number, said.get("max_per_minute", ""), "max_per_minute"),
+    }
+    faults.of(keys.check_key, name, scopes, **bounds)
+    faults.end()
+    return name, scopes, bounds

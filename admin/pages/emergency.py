@@ -50,9 +50,7 @@ class EmergencyPage(Page):
             view = self.app.emergency.preview_clearing(people.who(), _clear_filter(request.form), why=why)
         except Invalid as exc:
             return self._show({fault.field: fault.message for fault in exc.faults}), 422
-        return self._confirm(
-            self.actions["clear"], Wish(who=people.who(), selected=(str(view.id),), why=why), ""
-        )
+        return self._confirm(self.actions["clear"], Wish(who=people.who(), selected=(str(view.id),), why=why))
 
     def _show(self, faults: Mapping[str, str] | None = None) -> str:
         service = self.app.emergency

@@ -1,22 +1,24 @@
 """Rate limits: how much of each is used, who is sent to more slowly than usual, and in what repute we are."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from admin import people
 from admin.actions import Action
-from admin.limit_actions import KINDS, LimitActions, limit_of, named, place
+from admin.answers import link, told
+from admin.limit_actions import KINDS, LimitActions, address_of, limit_of, named, place
 from admin.limit_forms import draft_of, fields_of
 from admin.lists import Empty, Filter, Found, ListPage
-from admin.page import LONGEST_REASON, expose
+from admin.page import expose
+from admin.said import reason_given
 from app.bootstrap import App
 from app.domain.isps import ISPS
-from app.errors import Fault, Invalid, NotFound, Unavailable
+from app.errors import Faults, Invalid, NotFound, Unavailable
 from app.services import paging
 from app.services.limit_events import LimitEvent
-from app.services.limit_rows import LimitDraft, checked_key
+from app.services.limit_rows import LimitDraft, checked_key, faults_of
 from app.services.limits import LimitType, LimitView, PaceView
 from app.services.reputation import ReputationView
 from app.services.views import Page as Part
@@ -119,34 +121,31 @@ class LimitsPage(ListPage):
         except Invalid as exc:
             faults = {fault.field.replace("warmup.", "warmup_"): fault.message for fault in exc.faults}
             return self._form(said, view, faults), 422
-        flash(f"The limit of {named(saved)} is {'set' if is_new else 'changed'}.", "success")
+        done = "set" if is_new else "changed"
+        flash(told("The limit of {} is {}.", link(named(saved), address_of(saved)), done), "success")
         return redirect(url_for("limits.index"))
 
     def _draft(self, said: Mapping[str, str], view: LimitView | None) -> LimitDraft:
-        faults = [] if view else list(self._faults_of_new(said))
-        if not 1 <= len(said.get("why", "")) <= LONGEST_REASON:
-            faults.append(Fault("why", f"must say why, in 1 to {LONGEST_REASON} characters"))
-        try:
-            draft = draft_of(said)
-        except Invalid as exc:
-            raise Invalid([*faults, *exc.faults]) from exc
-        if faults:
-            raise Invalid(faults)
-        return draft
-
-    def _faults_of_new(self, said: Mapping[str, str]) -> Iterator[Fault]:
-        kind = _type_of(said.get("limit_type"))
+        """Read the form; raises Invalid with all that is wrong with it."""
+        faults = Faults()
+        kind = view.limit_type if view else _type_of(said.get("limit_type"))
         if kind is None:
-            yield Fault("limit_type", "must be one of those in the list")
-            return
+            faults.add("limit_type", "must be one of those in the list")
+        elif view is None:
+            faults.of(self._require_new, kind, said.get("limit_key", ""))
+        faults.of(reason_given)
+        draft = faults.of(draft_of, said)
+        for fault in faults_of(kind, draft) if kind and draft else ():
+            faults.add(fault.field, fault.message)
+        faults.end()
+        return draft or LimitDraft()
+
+    def _require_new(self, kind: LimitType, key: str) -> None:
         try:
-            self.app.limits.get(kind, checked_key(kind, said.get("limit_key", "")))
+            self.app.limits.get(kind, checked_key(kind, key))
         except NotFound:
             return
-        except Invalid as exc:
-            yield from exc.faults
-        else:
-            yield Fault("limit_key", "has a limit already; change that one")
+        raise Invalid.of("limit_key", "has a limit already; change that one")
 
     def _form(
         self, said: Mapping[str, str], view: LimitView | None, faults: Mapping[str, str] | None = None

@@ -9,13 +9,15 @@ from flask.typing import ResponseReturnValue
 
 from admin import people
 from admin.actions import Action, Preview, Wish
+from admin.answers import link, told
 from admin.lists import Empty, Filter, Found, ListPage
-from admin.page import LONGEST_REASON, expose
+from admin.page import expose
+from admin.said import reason_given
 from app.domain.prices import ANYWHERE
 from app.domain.vocabulary import Channel
-from app.errors import Fault, Invalid, NotFound
+from app.errors import Faults, Invalid, NotFound
 from app.services import paging
-from app.services.prices import PriceDraft, PriceView
+from app.services.prices import PriceDraft, PriceView, faults_of
 
 _CHANNELS = tuple((channel.value, channel.value) for channel in Channel)
 
@@ -68,11 +70,11 @@ class PricesPage(ListPage):
         """Set a price as the form says."""
         said = {name: value.strip() for name, value in request.form.items()}
         try:
-            self.app.prices.save(people.who(), [_draft(said)], why=said["why"])
+            (saved,) = self.app.prices.save(people.who(), [_draft(said)], why=said["why"])
         except Invalid as exc:
             faults = {fault.field.removeprefix("prices.0."): fault.message for fault in exc.faults}
             return self._form(said, faults), 422
-        flash("The price is set. What was sent before is not counted anew.", "success")
+        flash(told("{} is set. What was sent before is not counted anew.", _link(saved)), "success")
         return redirect(url_for("prices.index"))
 
     def _form(self, said: Mapping[str, str], faults: Mapping[str, str] | None = None) -> str:
@@ -98,13 +100,19 @@ class PricesPage(ListPage):
     def _remove(self, wish: Wish) -> str:
         view = self._one(wish)
         self.app.prices.remove(wish.who, view.id, why=wish.why)
-        return f"The price of {view.gateway} to {view.prefix} is removed."
+        return told("{} is removed; what is left is what holds.", _link(view))
 
     def _one(self, wish: Wish) -> PriceView:
         for view in self.app.prices.list():
             if (str(view.id),) == wish.selected:
                 return view
         raise NotFound("There is no such price.")
+
+
+def _link(view: PriceView) -> str:
+    """Lead to the prices of the same place, the one before it too."""
+    where = url_for("prices.index", channel=view.channel, gateway=view.gateway, prefix=view.prefix)
+    return link(f"The price of {view.gateway} to {view.prefix}", where)
 
 
 def _with_state(shown: Sequence[PriceView], known: Sequence[PriceView]) -> Sequence[tuple[PriceView, str]]:
@@ -122,27 +130,35 @@ def _with_state(shown: Sequence[PriceView], known: Sequence[PriceView]) -> Seque
 
 
 def _draft(said: Mapping[str, str]) -> PriceDraft:
-    """Read the form; raises Invalid with all that cannot be read."""
-    faults = []
-    if not 1 <= len(said.get("why", "")) <= LONGEST_REASON:
-        faults.append(Fault("why", f"must say why, in 1 to {LONGEST_REASON} characters"))
-    if said.get("channel") not in set(Channel):
-        faults.append(Fault("channel", "must be one of those in the list"))
-    try:
-        amount = Decimal(said.get("amount", ""))
-    except InvalidOperation:
-        faults.append(Fault("amount", "must be a decimal number, as 0.0075"))
-    try:
-        since = datetime.fromisoformat(said.get("valid_from", ""))
-    except ValueError:
-        faults.append(Fault("valid_from", "must be a day and time"))
-    if faults:
-        raise Invalid(faults)
-    return PriceDraft(
-        channel=Channel(said["channel"]),
+    """Read the form; raises Invalid with all that is wrong with it."""
+    faults = Faults()
+    faults.of(reason_given)
+    known = said.get("channel") in set(Channel)
+    if not known:
+        faults.add("channel", "must be one of those in the list")
+    draft = PriceDraft(
+        channel=Channel(said["channel"]) if known else Channel.EMAIL,
         gateway=said.get("gateway", ""),
-        amount=amount,
+        amount=faults.of(_amount, said.get("amount", "")) or Decimal(0),
         currency=said.get("currency", "").upper(),
-        valid_from=since.replace(tzinfo=UTC),
+        valid_from=faults.of(_time, said.get("valid_from", "")) or people.now(),
         prefix=said.get("prefix") or ANYWHERE,
     )
+    for fault in faults_of(draft):
+        faults.add(fault.field, fault.message)
+    faults.end()
+    return draft
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as exc:
+        raise Invalid.of("amount", "must be a decimal number, as 0.0075") from exc
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise Invalid.of("valid_from", "must be a day and time") from exc

@@ -8,10 +8,12 @@ from flask.typing import ResponseReturnValue
 
 from admin import people
 from admin.actions import Action, Preview, Wish
+from admin.answers import link, told
 from admin.lists import Empty, Filter, Found, ListPage
-from admin.page import LONGEST_REASON, expose
+from admin.page import expose
+from admin.said import reason_given
 from app.domain.vocabulary import Channel, MessageType
-from app.errors import Fault, Invalid, NotFound
+from app.errors import Faults, Invalid, NotFound
 from app.services.senders import SenderDraft, SenderView
 
 _CHANNELS = tuple((channel.value, channel.value) for channel in Channel)
@@ -69,22 +71,27 @@ class SendersPage(ListPage):
         said = {name: value.strip() for name, value in request.form.items()}
         view = self._one(said["sender"]) if "sender" in said else None
         try:
-            if not 1 <= len(said.get("why", "")) <= LONGEST_REASON:
-                raise Invalid.of("why", f"must say why, in 1 to {LONGEST_REASON} characters")
-            channel, slug = (view.channel, view.slug) if view else self._new(said)
-            self.app.senders.save(people.who(), channel, slug, _draft(said), why=said["why"])
+            channel, slug, draft = self._read(said, view)
+            self.app.senders.save(people.who(), channel, slug, draft, why=said["why"])
         except Invalid as exc:
             return self._form(said, view, {fault.field: fault.message for fault in exc.faults}), 422
-        flash(f"The sender {slug} is {'changed' if view else 'made'}.", "success")
+        flash(told("The sender {} is {}.", _link(channel, slug), "changed" if view else "made"), "success")
         return redirect(url_for("senders.index"))
 
-    def _new(self, said: Mapping[str, str]) -> tuple[Channel, str]:
-        channel, slug = _channel_of(said.get("channel")), said.get("slug", "")
+    def _read(self, said: Mapping[str, str], view: SenderView | None) -> tuple[Channel, str, SenderDraft]:
+        """Read the form; raises Invalid with all that is wrong with it."""
+        faults = Faults()
+        faults.of(reason_given)
+        channel = view.channel if view else _channel_of(said.get("channel"))
+        slug = view.slug if view else said.get("slug", "")
         if channel is None:
-            raise Invalid.of("channel", "must be one of those in the list")
-        if any(view.slug == slug for view in self.app.senders.list(channel=channel)):
-            raise Invalid.of("slug", "is taken; change that one")
-        return channel, slug
+            faults.add("channel", "must be one of those in the list")
+        elif view is None and any(each.slug == slug for each in self.app.senders.list(channel=channel)):
+            faults.add("slug", "is taken; change that one")
+        draft = _draft(said, faults)
+        faults.of(self.app.senders.checked, channel or Channel.EMAIL, slug, draft)
+        faults.end()
+        return channel or Channel.EMAIL, slug, draft
 
     def _form(
         self, said: Mapping[str, str], view: SenderView | None, faults: Mapping[str, str] | None = None
@@ -127,7 +134,7 @@ class SendersPage(ListPage):
     def _retire(self, wish: Wish) -> str:
         view = self._one(*wish.selected)
         self.app.senders.remove(wish.who, view.channel, view.slug, why=wish.why)
-        return f"The sender {view.slug} is out of use."
+        return told("The sender {} is out of use.", _link(view.channel, view.slug))
 
     def _one(self, name: str, *others: str) -> SenderView:
         channel, _, slug = name.partition("/")
@@ -137,20 +144,25 @@ class SendersPage(ListPage):
         return self.app.senders.get(found, slug)
 
 
+def _link(channel: Channel, slug: str) -> str:
+    return link(slug, url_for("senders.edit", sender=f"{channel.value}/{slug}"))
+
+
 def _channel_of(name: str | None) -> Channel | None:
     return Channel(name) if name in set(Channel) else None
 
 
-def _draft(said: Mapping[str, str]) -> SenderDraft:
+def _draft(said: Mapping[str, str], faults: Faults) -> SenderDraft:
     kinds = request.form.getlist("default_for")
-    if unknown := [kind for kind in kinds if kind not in set(MessageType)]:
-        raise Invalid([Fault("default_for", f"has no type {unknown[0]!r}")])
+    known = [kind for kind in kinds if kind in set(MessageType)]
+    if unknown := [kind for kind in kinds if kind not in known]:
+        faults.add("default_for", f"has no type {unknown[0]!r}")
     return SenderDraft(
         address=said.get("address", ""),
         name=said.get("name", ""),
         # Nothing ticked is no wish to send through nothing.
         gateways=tuple(request.form.getlist("gateways")) or None,
         ip_pool=said.get("ip_pool") or None,
-        default_for=tuple(MessageType(kind) for kind in kinds),
+        default_for=tuple(MessageType(kind) for kind in known),
         is_active=said.get("is_active") == "yes",
     )

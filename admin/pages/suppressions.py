@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from flask import Response, flash, redirect, request, url_for
@@ -11,13 +10,14 @@ from sqlalchemy import Row
 
 from admin import people, suppression_forms
 from admin.actions import Action, Preview, Wish
+from admin.answers import link, some, told
 from admin.exports import csv_file
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.page import expose
 from admin.said import numbers_selected, reason_given
-from admin.uploads import chunks, given_file
+from admin.uploads import chunks, given_file, require_file
 from app.domain.vocabulary import Channel
-from app.errors import Invalid, NotFound
+from app.errors import Faults, Invalid, NotFound
 from app.services import suppression_looking
 from app.services.audit import Who
 from app.services.looking import Wanted, look
@@ -92,9 +92,8 @@ class SuppressionsPage(ListPage):
     def add(self) -> ResponseReturnValue:
         """Suppress one address."""
         try:
-            why = reason_given()
-            draft = suppression_forms.draft_of(request.form)
-            view, is_new = self.app.suppressions.add(people.who(), draft, source="console", why=why)
+            draft = suppression_forms.draft_of(request.form, self.app.settings.phone_region)
+            view, is_new = self.app.suppressions.add(people.who(), draft, source="console", why=draft.note)
         except Invalid as exc:
             return self._form({fault.field: fault.message for fault in exc.faults}), 422
         said = (
@@ -102,7 +101,8 @@ class SuppressionsPage(ListPage):
             if is_new
             else "was suppressed already; it lasts as long as the longer"
         )
-        flash(f"The address {said}.", "success")
+        row = link(f"Suppression {view.id}", url_for("suppressions.one", suppression_id=view.id))
+        flash(told("The address {}: {}.", said, row), "success")
         return redirect(url_for("suppressions.one", suppression_id=view.id))
 
     @expose("/import")
@@ -114,18 +114,18 @@ class SuppressionsPage(ListPage):
     def take_in(self) -> ResponseReturnValue:
         """Add what a file lists, and tell what came of it."""
         try:
-            why = reason_given()
+            faults = Faults()
+            why = faults.of(reason_given)
+            faults.of(require_file, "file")
+            faults.end()
             with given_file("file") as file:
                 is_csv = (file.filename or "").lower().endswith(".csv")
                 service = self.app.suppressions
                 take = service.import_csv if is_csv else service.import_ndjson
                 imported = take(people.who(), chunks(file), why=why)
         except Invalid as exc:
-            faults = {
-                ("file" if fault.field == "recipients" else fault.field): fault.message
-                for fault in exc.faults
-            }
-            return self._import_form(faults), 422
+            told_at = {"recipients": "file"}
+            return self._import_form({told_at.get(e.field, e.field): e.message for e in exc.faults}), 422
         return self._import_form(imported=imported)
 
     @expose("/export", methods=("POST",))
@@ -202,11 +202,13 @@ class SuppressionsPage(ListPage):
         )
 
     def _release(self, wish: Wish) -> str:
-        released = sum(map(partial(self._released, wish.who, wish.why), numbers_selected(wish)))
-        gone = len(wish.selected) - released
+        released = [each for each in numbers_selected(wish) if self._released(wish.who, wish.why, each)]
+        gone = len(wish.selected) - len(released)
         if not released:
             raise NotFound("All of them were released already.")
-        return f"Released: {released:,}." + (f" {gone:,} were released already." if gone else "")
+        log = [link(f"number {each}", f"/admin/audit/?target=suppression:{each}") for each in released]
+        said = told("Released: {}. The audit log keeps {}.", f"{len(released):,}", some(log))
+        return told("{} {} were released already.", said, f"{gone:,}") if gone else said
 
     def _released(self, who: Who, why: str, suppression_id: int) -> bool:
         try:

@@ -1,6 +1,6 @@
 """Making, rotating and revoking API keys."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -55,7 +55,7 @@ def create_key(
     """
     wanted = sorted(set(scopes))
     allowed = None if allowed_addresses is None else list(allowed_addresses)
-    _check(name, wanted, expires_at, allowed, max_per_minute)
+    check_key(name, wanted, expires_at=expires_at, allowed_addresses=allowed, max_per_minute=max_per_minute)
     with unavailable_when_down(), engine.begin() as conn:
         key_id, key = insert_key(
             conn,
@@ -112,13 +112,16 @@ def revoke_key(engine: sa.Engine, who: Who, key_id: int, *, why: str | None = No
         return key_view(_read(conn, key_id))
 
 
-def _check(
+def check_key(
     name: str,
-    scopes: list[str],
+    scopes: Sequence[str],
+    *,
     expires_at: datetime | None,
-    allowed: list[str] | None,
+    allowed_addresses: Sequence[str] | None,
     max_per_minute: int | None,
 ) -> None:
+    """Raise Invalid with all that is wrong with a wish for a key."""
+    allowed = allowed_addresses
     found = [*name_faults("name", name)]
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:

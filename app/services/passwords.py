@@ -9,7 +9,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 from app.db.engine import unavailable_when_down
 from app.db.tables import users
-from app.errors import Invalid, NotFound
+from app.errors import Faults, Invalid, NotFound
 from app.services.audit import Who, record
 from app.services.sessions import end_all
 
@@ -35,18 +35,25 @@ def change_own(
     engine: sa.Engine, who: Who, user_id: int, *, current: str, new: str, session_id: int, now: datetime
 ) -> None:
     """Change one's own password; signs out everywhere else. Raises Invalid, Unavailable."""
-    check_length(new)
-    if new == current:
-        raise Invalid.of("password", "must differ from the one before")
-    with unavailable_when_down(), engine.connect() as conn:
-        known = conn.execute(sa.select(_U.password_hash).where(_U.id == user_id)).scalar()
-    if not _fits(known, current):
-        raise Invalid.of("current", "is not your password")
+    check_own(engine, user_id, current=current, new=new)
     values = {"password_hash": PasswordHasher().hash(new), "must_change_password": False}
     with unavailable_when_down(), engine.begin() as conn:
         conn.execute(sa.update(users).where(_U.id == user_id).values(values))
         end_all(conn, user_id, now=now, but=session_id)
         record(conn, who, "user.change_password", f"user {user_id}")
+
+
+def check_own(engine: sa.Engine, user_id: int, *, current: str, new: str) -> None:
+    """Raise Invalid with all that keeps somebody from having a new password."""
+    faults = Faults()
+    faults.of(check_length, new)
+    if new == current:
+        faults.add("password", "must differ from the one before")
+    with unavailable_when_down(), engine.connect() as conn:
+        known = conn.execute(sa.select(_U.password_hash).where(_U.id == user_id)).scalar()
+    if not _fits(known, current):
+        faults.add("current", "is not your password")
+    faults.end()
 
 
 def reset(engine: sa.Engine, who: Who, user_id: int, *, why: str, now: datetime) -> str:

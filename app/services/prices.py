@@ -104,7 +104,7 @@ def _check(drafts: Sequence[PriceDraft]) -> None:
     found = [
         Fault(f"prices.{number}.{fault.field}", fault.message)
         for number, draft in enumerate(drafts)
-        for fault in _faults(draft)
+        for fault in faults_of(draft)
     ]
     if not 1 <= len(drafts) <= MOST_AT_ONCE:
         found.append(Fault("prices", f"must be 1 to {MOST_AT_ONCE}"))
@@ -115,7 +115,8 @@ def _check(drafts: Sequence[PriceDraft]) -> None:
         raise Invalid(found)
 
 
-def _faults(draft: PriceDraft) -> list[Fault]:
+def faults_of(draft: PriceDraft) -> list[Fault]:
+    """List what is wrong with a price in itself, by its fields."""
     found = list(name_faults("gateway", draft.gateway))
     if not _PREFIX.fullmatch(draft.prefix):
         found.append(Fault("prefix", "must be the beginning of a number, as in +44, or * for all"))

@@ -68,7 +68,7 @@ class SenderService:
 
         Raises Invalid.
         """
-        address = self._checked(channel, slug, draft)
+        address = self.checked(channel, slug, draft)
         with unavailable_when_down(), self._engine.begin() as conn:
             before = _find(conn, channel, slug)
             _take_defaults(conn, channel, slug, draft.default_for)
@@ -109,7 +109,7 @@ class SenderService:
             record(conn, who, "sender.remove", f"sender:{channel}/{slug}", why=why)
         self._catalog.forget()
 
-    def _checked(self, channel: Channel, slug: str, draft: SenderDraft) -> str:
+    def checked(self, channel: Channel, slug: str, draft: SenderDraft) -> str:
         """Give the address in canonical form; raises Invalid with all faults."""
         found = [
             *name_faults("name", draft.name or None),

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from app.db.engine import unavailable_when_down
 from app.db.tables import roles, users
 from app.domain import emails
-from app.errors import Conflict, Invalid, NotFound
+from app.errors import Conflict, Faults, Invalid, NotFound
 from app.services import audit
 from app.services.audit import Who
 from app.services.field_rules import name_faults
@@ -49,7 +49,8 @@ def create_user(
 
     Raises Invalid for an email, role or password that cannot be, Conflict where the email is taken.
     """
-    address = _checked(email, password, name)
+    with unavailable_when_down(), engine.connect() as conn:
+        address = _checked(conn, email, role, password, name)
     values = {
         "email": address,
         "name": name,
@@ -60,7 +61,6 @@ def create_user(
     with unavailable_when_down():
         try:
             with engine.begin() as conn:
-                _require_role(conn, role)
                 row = conn.execute(sa.insert(users).values(**values).returning(*_COLUMNS)).one()
                 after = {"name": name, "role": role}
                 audit.record(conn, who, "user.create", f"user {row.id}", after=after)
@@ -145,11 +145,19 @@ def has_users(engine: sa.Engine) -> bool:
 _COLUMNS = [users.c[name] for name in UserView.__slots__]
 
 
-def _checked(email: str, password: str, name: str) -> str:
-    check_length(password)
-    faults = list(name_faults("name", name or None))
-    if faults:
-        raise Invalid(faults)
+def _checked(conn: sa.Connection, email: str, role: str, password: str, name: str) -> str:
+    """Give the email in the form that is compared; raises Invalid with all faults."""
+    faults = Faults()
+    address = faults.of(_address, email)
+    for fault in name_faults("name", name or None):
+        faults.add(fault.field, fault.message)
+    faults.of(_require_role, conn, role)
+    faults.of(check_length, password)
+    faults.end()
+    return address or ""
+
+
+def _address(email: str) -> str:
     try:
         return emails.canonical(email).lower()
     except Invalid as exc:

@@ -83,7 +83,7 @@ def test_a_price_is_set(as_role, app):
         ({"currency": "E1"}, "must be three capitals"),
         ({"channel": "pigeon"}, "must be one of those in the list"),
         ({"valid_from": "soon"}, "must be a day and time"),
-        ({"why": ""}, "must say why"),
+        ({"why": ""}, "Say why"),
     ],
 )
 def test_what_is_wrong_is_told_beside_its_field_and_changes_nothing(as_role, app, wrong, said):

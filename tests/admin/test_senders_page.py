@@ -90,7 +90,7 @@ def test_one_is_retired(as_role, app, house):
         ({"slug": "house"}, "is taken"),
         ({"channel": "pigeon"}, "must be one of those in the list"),
         ({"default_for": "gossip"}, "has no type"),
-        ({"why": ""}, "must say why"),
+        ({"why": ""}, "Say why"),
     ],
 )
 def test_what_is_wrong_is_told_beside_its_field_and_changes_nothing(as_role, app, house, wrong, said):
