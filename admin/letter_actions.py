@@ -108,6 +108,8 @@ class LetterActions:
 def criteria_of(said: Mapping[str, str]) -> Criteria:
     """Read a page's filters; raises Invalid by a filter's name."""
     status = _word(Status, said, "status")
+    if status and status not in DEAD:
+        raise Invalid.of("status", f"must be one of {', '.join(DEAD)}")
     days = said.get("days", "")
     return Criteria(
         statuses=(status,) if status else DEAD,

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from flask import request
+from flask.typing import ResponseReturnValue
 
 from admin.page import Page, expose
-from app.errors import Invalid
+from app.errors import Faults, Invalid
 
 PAGE = 50
 
@@ -46,6 +47,9 @@ class Empty:
     link: str = ""
 
 
+_NOT_LOOKED = Empty(says="Nothing was looked for.", todo="Mend what is marked above, or clear it.")
+
+
 class ListPage(Page):
     """A list. A page says its `template` (it extends console/list.html), its filters, and how to find rows.
 
@@ -70,22 +74,36 @@ class ListPage(Page):
         return each.choices
 
     @expose("/")
-    def index(self) -> str:
-        """Show one page of the list."""
+    def index(self) -> ResponseReturnValue:
+        """Show one page of the list; a filter that cannot be is told beside it, as 400, and finds nothing."""
         wanted = {each.name: value for each in self.filters if (value := _given(each.name))}
-        faults: dict[str, str] = {}
         try:
+            self._check(wanted)
             found = self.find(wanted, request.args.get("after") or None, PAGE)
         except Invalid as exc:
             faults = {fault.field: fault.message for fault in exc.faults}
-            found = Found(rows=())
+            return self._list(wanted, Found(rows=()), faults), 400
+        return self._list(wanted, found, {})
+
+    def _check(self, wanted: Mapping[str, str]) -> None:
+        """Raise Invalid for what no select of ours offers, and for what no column can hold."""
+        faults = Faults()
+        for each in self.filters:
+            value = wanted.get(each.name, "")
+            if "\x00" in value:
+                faults.add(each.name, "has a character that nothing can have")
+            elif value and each.choices and value not in dict(each.choices):
+                faults.add(each.name, "must be one of those in the list")
+        faults.end()
+
+    def _list(self, wanted: Mapping[str, str], found: Found, faults: Mapping[str, str]) -> str:
         return self.show(
             self.template,
             found=found,
             wanted=wanted,
             faults=faults,
             filters=[(each, self.choices(each)) for each in self.filters],
-            nothing=self.empty_filtered if wanted else self.empty,
+            nothing=_NOT_LOOKED if faults else self.empty_filtered if wanted else self.empty,
             following=self._page(wanted, found.after) if found.after else "",
             first=self._page(wanted, None) if request.args.get("after") else "",
             bulk=[self.actions[name] for name in self.bulk if self.may(name)],

@@ -12,10 +12,10 @@ from admin.lists import Empty, Filter, Found, ListPage
 from admin.message_actions import MessageActions
 from app.bootstrap import App
 from app.domain.vocabulary import Channel, OutcomeClass, Priority, Status
+from app.services.dead_letter_rows import DEAD
 from app.services.dead_letter_views import Reasons, ReplayView
 
 _DAYS = (("1", "the last day"), ("7", "the last week"), ("30", "the last 30 days"))
-_RESTING = ("failed", "expired")
 
 
 def _words(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -81,7 +81,7 @@ class DeadLettersPage(_LettersPage):
 
     key = "dead_letters"
     title = "Dead letters"
-    filters = (Filter(name="status", label="State", choices=_words(_RESTING)), *_FILTERS)
+    filters = (Filter(name="status", label="State", choices=_words(DEAD)), *_FILTERS)
     empty = Empty(
         says="Nothing has failed.", todo="What fails or comes too late will be here, by its reason."
     )

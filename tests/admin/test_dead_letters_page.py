@@ -130,10 +130,18 @@ def test_unknown_ones_stand_apart_from_dead_ones(as_role, put):
 @pytest.mark.parametrize("query", ["status=nothing", "channel=pigeon", "batch=7"])
 def test_a_filter_that_is_none_is_told(as_role, query):
     answer = as_role("viewer").get(f"/admin/dead-letters/?{query}")
-    assert answer.status_code in {200, 422}
-    assert "is none that there is" in answer.get_data(as_text=True) or "must be a uuid" in answer.get_data(
-        as_text=True
+    assert answer.status_code == 400
+    assert "must be " in answer.get_data(as_text=True)
+
+
+def test_rows_stand_in_the_order_that_the_first_column_says(as_role, put):
+    older = put(1, created_at=sa.text("now() - interval '2 hours'"), updated_at=sa.func.now())
+    newer = put(
+        1, created_at=sa.text("now() - interval '1 hour'"), updated_at=sa.text("now() - interval '50 min'")
     )
+    page = as_role("viewer").get("/admin/dead-letters/").get_data(as_text=True)
+    assert "Accepted, newest first" in page
+    assert page.index(str(newer[0])) < page.index(str(older[0]))
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
