@@ -135,6 +135,9 @@ def test_what_cannot_be_written_now_is_kept_for_later(world, outages):
         ({"complained": 8}, "throttled", None),
         ({"complained": 10}, "paused", "throttled"),
         ({"sent": 999, "bounced": 900}, None, None),
+        ({"sent": 1000, "bounced": 100}, "paused", "paused"),
+        ({"sent": 1000, "complained": 2}, None, None),
+        ({"sent": 1000, "complained": 3}, "paused", "paused"),
         ({"bounced": 5000, "ago": timedelta(days=6)}, "paused", "paused"),
         ({"bounced": 5000, "ago": timedelta(days=8)}, None, None),
     ],
@@ -214,6 +217,16 @@ def test_a_newsletter_goes_where_only_campaigns_are_paused(world):
     assert world.row(campaign).status == "pending"
 
 
+def test_the_stricter_of_two_names_counts(world):
+    counted(world, bounced=400)
+    counted(world, POOL, bounced=600)
+    watch(world)
+    message = world.one("P3")
+    work(world, "P3")
+    assert world.row(message).status == "pending"
+    assert "pool campaigns is paused" in world.row(message).last_error
+
+
 def test_other_senders_campaigns_go_on(world):
     counted(world, (NameKind.DOMAIN, "elsewhere.example"), bounced=900)
     watch(world)
@@ -229,6 +242,7 @@ def test_a_throttled_name_lets_some_go_each_minute_and_spreads_the_rest(world):
     messages = world.add("P3", 40)
     work(world, "P3")
     assert world.statuses(messages) == {"sent": 10, "pending": 30}
+    assert world.statuses(messages[:10]) == {"sent": 10}
     waits = sorted(world.row(message).scheduled_for for message in messages)[10:]
     assert waits[-1] - waits[0] > timedelta(minutes=2.5)
 
