@@ -125,7 +125,13 @@ class Settings(BaseSettings):
     simulated: bool = Field(False, description="Gateways are the simulator; set by `tocsin up` alone")
     gateway_timeout_seconds: float = Field(15, gt=0, le=60, description="One request to a gateway at most")
     gateway_concurrency: int = Field(
-        32, ge=1, le=1000, description="Requests in flight of one sending thread"
+        64, ge=1, le=1000, description="Requests in flight of one sending thread at most"
+    )
+    gateway_connections: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Requests in flight of one lane on a machine, but emergencies",
     )
 
     postal_url: str | None = Field(None, description="Postal's address, as in https://postal.example.com")

@@ -83,7 +83,11 @@ class _Bench:
         warm = WARM_UP * case.latency.total_seconds() + 1.0
         count = int(case.limit(self.concurrency) * (self.seconds + 2 * warm)) + 2_000
         self.prepare(case.latency, client, count)
-        threads = {"P3__MIN_THREADS": str(case.threads), "P3__MAX_THREADS": str(case.threads)}
+        threads = {
+            "P3__MIN_THREADS": str(case.threads),
+            "P3__MAX_THREADS": str(case.threads),
+            "GATEWAY_CONNECTIONS": str(case.threads * self.concurrency),
+        }
         with self.stage.running(*tocsin("workers", "--only", "campaigns"), **threads):
             self.flowing(case.threads * self.concurrency)
             return self.rate(warm)
@@ -117,8 +121,9 @@ class _Bench:
 
 def _follow(bench: _Bench, client: int, result: Result) -> None:
     """Let a burst come to workers that are as few as they may be."""
-    lane = Settings(_env_file=None).lanes[Priority.P3]
-    limit = Case(latency=SLOW, threads=lane.max_threads).limit(bench.concurrency)
+    settings = Settings(_env_file=None)
+    lane = settings.lanes[Priority.P3]
+    limit = settings.gateway_connections / SLOW.total_seconds()
     bench.prepare(SLOW, client, int(limit * (bench.seconds + 45)))
     with bench.stage.running(*tocsin("workers", "--only", "campaigns"), LOG_LEVEL="info") as process:
         bench.flowing(1)

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 import psycopg
 import redis
 
-from actors.crews import crews
+from actors.crews import Crew, crews
 from app.domain.vocabulary import Priority
 from app.settings import Settings
 from bench.processes import children, family
@@ -169,9 +170,14 @@ class Victims:
 
 def _most_in_flight(hit: list[int], kind: str) -> int:
     """Tell how many requests the killed could have on the wire: the largest process', or all lanes'."""
+    if not hit:
+        return 0
     settings = Settings(_env_file=None)
-    if kind == "workers":
-        threads = sum(lane.max_threads for lane in settings.lanes.values())
-    else:
-        threads = max(crew.most for crew in crews(settings))
-    return threads * settings.gateway_concurrency if hit else 0
+    whole = kind == "workers"
+    found = [_most_of(crew, settings.gateway_concurrency, whole=whole) for crew in crews(settings)]
+    return sum(found) if whole else max(found)
+
+
+def _most_of(crew: Crew, concurrency: int, *, whole: bool) -> int:
+    threads = crew.lane.max_threads if crew.lane and whole else crew.most
+    return min(threads * concurrency, crew.connections or sys.maxsize)

@@ -11,6 +11,7 @@ from app.bootstrap.audience import Audience
 from app.bootstrap.limiting import Limiting
 from app.bootstrap.transports import ThreadTransports
 from app.domain.suppression import SuppressionPolicy
+from app.gateways.transport import Places
 from app.limits.ledger import Ledger
 from app.limits.minutes import MinuteCounts
 from app.services.name_counts import NameCounts
@@ -26,6 +27,7 @@ class Sending(Accepting, Limiting, Audience):
     @cached_property
     def tools(self) -> Tools:
         settings = self.settings
+        places = Places(settings.gateway_concurrency)
         return Tools(
             engine=self.engine,
             lanes=settings.lanes,
@@ -39,7 +41,8 @@ class Sending(Accepting, Limiting, Audience):
             ledger=Ledger(self.redis, ttl=LEDGER_KEPT),
             stops=self.stops,
             wake=self.wake,
-            transport=ThreadTransports(concurrency=settings.gateway_concurrency),
+            transport=ThreadTransports(concurrency=settings.gateway_concurrency, places=places),
+            places=places,
             now=self.clock,
             chance=random.random,
             worker=f"{socket.gethostname()}:{os.getpid()}:{self.name}",

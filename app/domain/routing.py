@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -113,19 +114,19 @@ def fits(route: Route, needs: Needs, *, named: bool = False) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chain:
     """The routes that fit, tiers in turn; in which order a message tries them is its own lot."""
 
     routes: tuple[Route, ...]
 
-    @property
+    @cached_property
     def is_fixed(self) -> bool:
         """Tell whether every message tries them in the same order: no weights and no shares matter."""
         tiers = [route.tier for route in self.routes]
         return len(set(tiers)) == len(tiers) and all(route.share >= 1 for route in self.routes)
 
-    @property
+    @cached_property
     def was_reordered(self) -> bool:
         """Tell whether there may be messages that were given to a gateway under another order."""
         return any(route.ordered_at is not None for route in self.routes)
@@ -141,7 +142,7 @@ class Chain:
         """Put them in order by tier and weight alone: how slow a gateway is, is looked at when sending."""
         return tuple(route.gateway for route in sorted(self.routes, key=lambda route: _rank(route, draw)))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The gateways as they are listed, by tier."""
         return tuple(route.gateway for route in self.routes)

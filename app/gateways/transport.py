@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pycurl
@@ -24,6 +25,13 @@ BLIND_WAIT = 0.001
 LONGEST_EMPTY = 0.005
 
 
+@dataclass
+class Places:
+    """How many requests each thread of a process may have in flight; it may change while they are at it."""
+
+    each: int
+
+
 class Transport:
     """One thread's connections. Not shared between threads; made after fork.
 
@@ -32,15 +40,15 @@ class Transport:
     what the system trusts.
     """
 
-    def __init__(self, *, concurrency: int, ca_file: str | None = None) -> None:
+    def __init__(self, *, concurrency: int, places: Places | None = None, ca_file: str | None = None) -> None:
         if not 1 <= concurrency <= MAX_CONCURRENCY:
             raise ValueError(f"concurrency is 1 to {MAX_CONCURRENCY}, not {concurrency}")
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, concurrency)
         # Room for two gateways' connections, so that failing over to and fro closes none.
         self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
-        self._places = concurrency
-        self._refill_from = max(1, concurrency // 2)
+        self._most = concurrency
+        self._places = places or Places(concurrency)
         self._filled_at = 0.0
         self._sockets = Sockets()
         self._busy = False
@@ -52,9 +60,10 @@ class Transport:
     def exchange(self, pull: Pull[T]) -> Iterator[Finished[T]]:
         """Keep up to `concurrency` requests in flight; yield finished ones as they come, many at a time.
 
-        `pull(free)` is asked for up to `free` more requests, each with a tag that comes back beside its
-        result, whenever half of the places is free, or fewer for a few milliseconds. Where it gives none,
-        it is asked again after the next have finished. Ends when it gave none and nothing is in flight.
+        `places` may lower that while it goes on. `pull(free)` is asked for up to `free` more requests, each
+        with a tag that comes back beside its result, whenever half of the places is free, or fewer for a
+        few milliseconds. Where it gives none, it is asked again after the next have finished. Ends when it
+        gave none and nothing is in flight.
         Closing the iterator, or an error in `pull`, aborts what is in flight, so that its fate stays
         unknown. Time-outs run on while the caller holds the iterator.
         """
@@ -95,25 +104,36 @@ class Transport:
                 # Before new ones are started, so that the caller can write these down together with those.
                 yield finished
             if not held and self._wants_more():
-                held = not self._start(pull(self._room))
+                held = not self._start(pull, self._room)
                 self._filled_at = time.monotonic()
-            elif held and self._room == self._places:
+            elif held and not self._under_way:
                 return
             elif not finished:
                 self._wait(LONGEST_WAIT if held or not self._room else LONGEST_EMPTY)
             self._multi.perform()
 
     @property
+    def _under_way(self) -> int:
+        return len(self._in_flight) + self._relays.busy
+
+    @property
+    def _allowed(self) -> int:
+        return max(1, min(self._most, self._places.each))
+
+    @property
     def _room(self) -> int:
-        return self._places - len(self._in_flight) - self._relays.busy
+        """Count the free places. There may be none for a while after their number was lowered."""
+        return max(0, self._allowed - self._under_way)
 
     def _wants_more(self) -> bool:
         free = self._room
-        return free >= self._refill_from or (free > 0 and time.monotonic() - self._filled_at > LONGEST_EMPTY)
+        is_half = free >= max(1, self._allowed // 2)
+        return is_half or (free > 0 and time.monotonic() - self._filled_at > LONGEST_EMPTY)
 
-    def _start(self, work: Sequence[tuple[T, Request]]) -> int:
-        if len(work) > self._room:
-            raise ValueError(f"asked for {self._room} requests, got {len(work)}")
+    def _start(self, pull: Pull[T], room: int) -> int:
+        work = pull(room)
+        if len(work) > room:
+            raise ValueError(f"asked for {room} requests, got {len(work)}")
         for tag, request in work:
             try:
                 if isinstance(request, MailRequest):
@@ -137,7 +157,7 @@ class Transport:
     def _collect(self) -> Finished[Any]:
         finished: Finished[Any] = list(self._unsendable)
         self._unsendable.clear()
-        more = len(self._in_flight) + self._relays.busy
+        more = self._under_way
         while more:
             more, complete, failed = self._multi.info_read()
             for curl in complete:

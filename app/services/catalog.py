@@ -117,8 +117,11 @@ class Catalog:
 
     def country(self, channel: Channel, address: str) -> str | None:
         """Tell the country of an address, where any of the channel's gateways reaches only some."""
-        picky = any(route.channel is channel and route.countries for route in self.routes())
-        return country_of(channel, address) if picky else None
+        return country_of(channel, address) if channel in self.picky() else None
+
+    def picky(self) -> frozenset[Channel]:
+        """List the channels of which some gateways reach only some countries."""
+        return frozenset(route.channel for route in self.routes() if route.countries)
 
     def prices(self) -> PriceTable:
         """Give what gateways ask for sending."""

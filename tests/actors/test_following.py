@@ -222,6 +222,12 @@ def children_of(pid):
 @pytest.fixture
 def alerts(world, settings, gateways, tmp_path):
     """The workers of the alert lane, with two requests on the wire for each thread."""
+    with _alerts(settings, gateways, tmp_path) as parent:
+        yield parent
+
+
+@contextlib.contextmanager
+def _alerts(settings, gateways, tmp_path, **changed):
     variables = {
         **environment(gateways.base),
         "DATABASE_URL": settings.database_url,
@@ -233,6 +239,7 @@ def alerts(world, settings, gateways, tmp_path):
         "P1__MIN_THREADS": "2",
         "P1__MAX_THREADS": "7",
         "P1__CLAIM_SIZE": "10",
+        **changed,
     }
     with (tmp_path / "log").open("wb") as log:
         parent = subprocess.Popen(
@@ -254,6 +261,22 @@ def measured(folder, name):
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry, path=str(folder))
     return registry.get_sample_value(name, {"priority": "P1"})
+
+
+def test_a_lanes_threads_have_no_more_on_the_wire_together_than_their_share(
+    world, settings, gateways, app, tmp_path
+):
+    few = {"P1__MIN_THREADS": "4", "P1__MAX_THREADS": "4"}
+    wire = {"GATEWAY_CONCURRENCY": "8", "GATEWAY_CONNECTIONS": "8"}
+    with _alerts(settings, gateways, tmp_path, **few, **wire):
+        wait_for(lambda: staffing.known(app.redis, world.clock(), within=timedelta(seconds=5)), within=30)
+        gateways.slow_down(1000)
+        messages = world.add("P1", 80)
+        for _ in range(4):
+            app.wake.lane(Priority.P1)
+        wait_for(lambda: world.statuses(messages).get("sent"), within=30)
+        # The first eight, and as many as may have taken the places of those that were just answered.
+        assert gateways.requests("postal") <= 16
 
 
 def test_a_burst_brings_more_threads_and_processes_and_a_calm_sends_them_home(

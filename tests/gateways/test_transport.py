@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.gateways.base import HttpFailure, HttpRequest
-from app.gateways.transport import Transport
+from app.gateways.transport import Places, Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 PATIENCE = 20
@@ -566,6 +566,27 @@ def test_as_many_are_in_flight_as_allowed_and_never_more(serve, transport):
     results = all_of(transport, [post(server.url)] * 64)
     assert {result.status for result in results.values()} == {200}
     assert (len(results), most, server.connections) == (64, 8, 8)
+
+
+def test_places_that_are_taken_away_in_the_middle_stay_empty(serve):
+    places = Places(8)
+    transport = Transport(concurrency=8, places=places)
+    hand_out = handing_out([post(serve(answering()).url)] * 200)
+    asked = []
+
+    def pull(free):
+        asked.append(free)
+        return hand_out(free)
+
+    told = 0
+    for batch in transport.exchange(pull):
+        told += len(batch)
+        if told >= 50 and places.each == 8:
+            assert max(asked) == 8
+            places.each = 2
+            asked.clear()
+    transport.close()
+    assert (told, max(asked)) == (200, 2)
 
 
 def test_each_result_comes_back_with_its_own_tag(serve, transport):

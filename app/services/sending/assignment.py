@@ -129,7 +129,8 @@ class _Assigning:
         self._waiting = waiting
         self._result = Assignment()
         self._retry_at: dict[str, datetime] = {}
-        self._ways: dict[Needs, Chain] = {}
+        self._ways: dict[tuple[object, ...], Chain] = {}
+        self._picky = tools.catalog.picky()
         self._stops = tools.stops.of_lane(lane.priority)
         self._growth = self._stops.growth((StopScope.GATEWAY,)).get(StopScope.GATEWAY, {})
         # Messages that go to another gateway than the one they were given to, by their own lot.
@@ -172,12 +173,7 @@ class _Assigning:
         """Order the ways for a message: where it is meant to go, then what it has not tried this round."""
         if message.gateway_pinned and message.gateway:
             return list(_named(self._tools, message.gateway))
-        # Messages alike in their needs have the same ways.
-        needs = _needs(self._tools, message)
-        ways = self._ways.get(needs)
-        if ways is None:
-            ways = self._ways[needs] = self._tools.catalog.ways(needs)
-        meant = message.gateway
+        ways, meant = self._ways_of(message), message.gateway
         if ways.is_fixed and (message.tried or ways.names[:1] == (meant,) or not ways.was_reordered):
             return _choices(message, ways.names, meant)
         draw = lot(message.uuid)
@@ -188,6 +184,16 @@ class _Assigning:
             self._rerouted.add(message.id)
             meant = None
         return _choices(message, chain, meant)
+
+    def _ways_of(self, message: Claimed) -> Chain:
+        """Find the gateways that fit; messages that are alike in all that matters have the same."""
+        if message.options or message.channel == Channel.PUSH or message.channel in self._picky:
+            return self._tools.catalog.ways(_needs(self._tools, message))
+        kind = (message.channel, message.message_type, message.ip_pool, message.batch_id)
+        ways = self._ways.get(kind)
+        if ways is None:
+            ways = self._ways[kind] = self._tools.catalog.ways(_needs(self._tools, message))
+        return ways
 
     def _without_stopped(self, message: Claimed, choices: list[str]) -> list[str]:
         """Leave out gateways that are stopped; where no other is left, the message waits for its first."""

@@ -42,7 +42,7 @@ def refused(
 def _blocked(
     conn: sa.Connection, lane: Lane, messages: Sequence[Claimed], contents: Contents
 ) -> Iterable[tuple[Claimed, str]]:
-    senders = [contents.sender(message) for message in messages]
+    senders = contents.senders(messages)
     rows = run(
         conn,
         PACKAGE,

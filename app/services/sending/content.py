@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -67,8 +67,21 @@ class Contents:
 
     def sender(self, message: Claimed) -> Sender | None:
         """Find the identity that a message is sent as."""
-        slug = self.options(message).get("sender")
-        return self._catalog.sender(Channel(message.channel), MessageType(message.message_type), slug)
+        return self._sender(message, self.options(message))
+
+    def senders(self, messages: Sequence[Claimed]) -> list[Sender | None]:
+        """Find the identity of each message; those of a batch, or without options, are found together."""
+        known: dict[tuple[str, str, int | None], Sender | None] = {}
+        found = []
+        for message in messages:
+            if message.options:
+                found.append(self.sender(message))
+                continue
+            kind = (message.channel, message.message_type, message.batch_id)
+            if kind not in known:
+                known[kind] = self.sender(message)
+            found.append(known[kind])
+        return found
 
     def options(self, message: Claimed) -> Mapping[str, Any]:
         """Give a message's options; its own win over its batch's."""
@@ -81,7 +94,8 @@ class Contents:
 
     def envelope(self, message: Claimed) -> Envelope | Outcome:
         """Render a message; where that cannot be done, say so as the outcome it comes to."""
-        sender = self.sender(message)
+        options = self.options(message)
+        sender = self._sender(message, options)
         if sender is None and message.channel != Channel.PUSH:
             return Outcome(
                 kind=OutcomeClass.CONFIG,
@@ -90,15 +104,20 @@ class Contents:
                 detail=f"no sender is configured for {message.message_type} by {message.channel}",
             )
         try:
-            content = self._content(message)
+            content = self._content(message, options)
         except Invalid as exc:
             return Outcome(kind=OutcomeClass.CONTENT, code="template", detail=str(exc))
         except NotFound as exc:
             return Outcome(kind=OutcomeClass.CONTENT, code="no_template", detail=str(exc))
-        return self._envelope(message, sender, content)
+        return self._envelope(message, options, sender, content)
 
-    def _envelope(self, message: Claimed, sender: Sender | None, content: Content) -> Envelope:
-        options = self.options(message)
+    def _sender(self, message: Claimed, options: Mapping[str, Any]) -> Sender | None:
+        channel, message_type = Channel(message.channel), MessageType(message.message_type)
+        return self._catalog.sender(channel, message_type, options.get("sender"))
+
+    def _envelope(
+        self, message: Claimed, options: Mapping[str, Any], sender: Sender | None, content: Content
+    ) -> Envelope:
         if content.own:
             own = {**content.own, **(options.get(message.channel) or {})}
             options = {**options, message.channel: own}
@@ -128,7 +147,7 @@ class Contents:
             recent.given, recent.attachments = given, tuple(map(_attachment, given))
         return recent.attachments
 
-    def _content(self, message: Claimed) -> Content:
+    def _content(self, message: Claimed, options: Mapping[str, Any]) -> Content:
         shared = self._of_batch(message)
         slug = message.template or shared.template
         if slug is None:
@@ -145,13 +164,15 @@ class Contents:
         )
         content = template.compiled.render({**shared.data, **(message.content_data or {})})
         subject = message.subject or shared.subject or content.subject
-        self._require_room(message, subject, content)
+        self._require_room(message, options, subject, content)
         return Content(subject=subject, html=content.html, text=content.text, own=content.own)
 
-    def _require_room(self, message: Claimed, subject: str | None, content: Content) -> None:
+    def _require_room(
+        self, message: Claimed, options: Mapping[str, Any], subject: str | None, content: Content
+    ) -> None:
         """Raise Invalid where a template came to more than its channel takes."""
         channel = Channel(message.channel)
-        own = {**(content.own or {}), **(self.options(message).get(channel.value) or {})}
+        own = {**(content.own or {}), **(options.get(channel.value) or {})}
         words = excess(channel, subject, content.text, own, most_segments=self._most_segments)
         if words:
             raise Invalid.of("body_text", words)

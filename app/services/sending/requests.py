@@ -52,8 +52,10 @@ class Requests:
     ) -> Iterator[Work]:
         """Put into each request what the gateway can say in one, as much of it as comes together."""
         vendor = self._tools.gateways[gateway]
+        # Whether an object fits a protocol takes longer to ask than a request takes to build.
+        joining = vendor if len(messages) > 1 and isinstance(vendor, Joining) else None
         while messages:
-            count = vendor.joint(envelopes) if isinstance(vendor, Joining) else len(messages)
+            count = joining.joint(envelopes) if joining else len(messages)
             yield gateway, messages[:count], envelopes[:count]
             messages, envelopes = messages[count:], envelopes[count:]
 

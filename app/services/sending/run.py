@@ -18,10 +18,10 @@ from app.domain.stops import NOTHING_STOPPED, LaneStops
 from app.domain.vocabulary import ConfigScope, OutcomeClass
 from app.errors import ClaimClosed, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpResponse, Request, outcome_of_failure
-from app.gateways.transport import Transport
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
 from app.services import metrics
+from app.services.message_metrics import count_claimed
 from app.services.sending import answers, checks, observing
 from app.services.sending.allowance import forget, give_back, look
 from app.services.sending.assignment import chain_of, standing_of
@@ -54,11 +54,14 @@ T = TypeVar("T")
 
 
 class ClaimRun:
-    """Sends one claim's messages. Used once, by one thread."""
+    """One claim's messages on their way. Used once, by one thread.
 
-    def __init__(self, tools: Tools, transport: Transport, lane: Lane, claim: Claim, book: Book) -> None:
+    After `begin`, requests go out by `pull` and answers come in by `absorb` until it `is_over`. Whatever
+    happened, `finish` ends it.
+    """
+
+    def __init__(self, tools: Tools, lane: Lane, claim: Claim, book: Book) -> None:
         self._tools = tools
-        self._transport = transport
         self._lane = lane
         self._book = book
         self._all = claim.messages
@@ -69,19 +72,50 @@ class ClaimRun:
         self._counted: set[int] = set()
         self._reports = Reports(tools)
         self._ending = Ending(tools, lane, claim)
+        self._in_flight = 0
         self._checked_at = 0.0
         self._heeded: LaneStops = NOTHING_STOPPED
         self._began = time.monotonic()
         self._leased_until = time.monotonic() + lane.lease.total_seconds()
 
-    def run(self) -> None:
-        """Send everything that may go; whatever happens, settle what is known."""
-        try:
-            self._guarded(lambda: self._sort_out(self._all))
-            for finished in self._transport.exchange(self._pull):
-                self._absorb(finished)
-        finally:
-            self._finish()
+    @property
+    def is_over(self) -> bool:
+        """Tell whether nothing is left to be sent or to be heard of."""
+        return not self._queue and not self._in_flight
+
+    def begin(self) -> None:
+        """Find out what may go now."""
+        count_claimed(self._lane.priority, len(self._all))
+        self._guarded(lambda: self._sort_out(self._all))
+
+    def pull(self, free: int) -> list[tuple[Work, Request]]:
+        """Give up to `free` requests, marked as started in the ledger; none where all have begun."""
+        given: list[tuple[Work, Request]] = []
+        # What cannot be said leaves no request, and others may be queued behind it.
+        while free and self._queue and not given:
+            given = self._guarded(lambda: self._next(free)) or []
+        if not given:
+            # What was answered is written down all the same, for whoever may have to go on without us.
+            self._guarded(lambda: self._start([]))
+        self._in_flight += len(given)
+        return given
+
+    def absorb(self, finished: Sequence[tuple[Work, Reply]]) -> None:
+        """Take in replies to requests that were given."""
+        self._in_flight -= len(finished)
+        self._absorb(finished)
+
+    def finish(self) -> None:
+        """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
+        finished = self._ending.finish()
+        forget(self._tools, self._all)
+        if finished:
+            self._book.forget()
+        elif self._answers:
+            self._guarded(lambda: self._book.advance(self._answers, []))
+        # Only then: whatever goes wrong with what is told must not cost what is known.
+        self._reports.finish()
+        self._tools.pace.worked(self._all, time.monotonic() - self._began)
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
         """Do a step that may find Redis, PostgreSQL or the claim gone; nothing more starts then.
@@ -147,13 +181,8 @@ class ClaimRun:
                 else:
                     self._queue.append((gateway, message))
 
-    def _pull(self, free: int) -> list[tuple[Work, Request]]:
-        """Give the transport up to `free` requests, marked as started in the ledger."""
-        return self._guarded(lambda: self._next(free)) or []
-
     def _next(self, free: int) -> list[tuple[Work, Request]]:
-        if not self._queue or not self._may_start():
-            self._start([])
+        if not self._may_start():
             return []
         built = self._requests.take(free, self._tools.now())
         started = set(self._start(built))
@@ -162,8 +191,7 @@ class ClaimRun:
             late = [message for (_, messages, _), _ in built for message in messages if message.id in started]
             give_back(self._tools, late)
             self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
-            # Giving nothing would end the exchange, and leave what is queued without an end.
-            return self._next(free)
+            return []
         observing.begun(self._tools, self._lane, built)
         return [
             (work, request) for work, request in built if all(message.id in started for message in work[1])
@@ -302,14 +330,3 @@ class ClaimRun:
         self._queue.clear()
         give_back(self._tools, messages)
         self._put_back(messages, wait, reason, why=why, by_us=by_us)
-
-    def _finish(self) -> None:
-        """Settle what is left; what cannot be settled now is left to the ledger and stuck-release."""
-        finished = self._ending.finish()
-        forget(self._tools, self._all)
-        if finished:
-            self._book.forget()
-        elif self._answers:
-            self._guarded(lambda: self._book.advance(self._answers, []))
-        # Only then: whatever goes wrong with what is told must not cost what is known.
-        self._reports.finish()

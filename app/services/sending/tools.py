@@ -10,7 +10,7 @@ from app.domain.lanes import Lane
 from app.domain.suppression import SuppressionPolicy
 from app.domain.vocabulary import Priority
 from app.gateways.base import Gateway, Webhook
-from app.gateways.transport import Transport
+from app.gateways.transport import Places, Transport
 from app.limits.breaker import Breakers
 from app.limits.ledger import Ledger
 from app.limits.minutes import MinuteCounts
@@ -37,7 +37,8 @@ class Tools:
     """Everything a sending thread shares with the others of its process.
 
     `once` gives connections whose statements commit by themselves: most work is one statement.
-    `transport` gives the calling thread's own. `worker` is this process's name on its claims.
+    `transport` gives the calling thread's own, and `places` says how many requests it carries at a time.
+    `worker` is this process's name on its claims.
     What somebody sends us within `reply_within` of a message is taken as an answer to it.
     """
 
@@ -54,6 +55,7 @@ class Tools:
     stops: StopWatch
     wake: Wake
     transport: Callable[[], Transport]
+    places: Places
     now: Callable[[], datetime]
     chance: Callable[[], float]
     worker: str

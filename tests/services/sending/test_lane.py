@@ -285,11 +285,14 @@ def test_what_was_put_back_is_due_at_once(world):
 def test_a_claim_that_takes_too_long_puts_back_the_rest(world, monkeypatch):
     world.gateways.slow_down(300)
     messages = world.add("P2", 40)
-    stint = lane._Stint(world.tools, world.tools.lanes[Priority.P2])
-    with meanwhile(
-        lambda: world.gateways.accepted() >= 16, lambda: monkeypatch.setattr(run, "LONGEST_RUN", 0.0)
-    ):
-        stint._batch(sweep=False)
+    stint = lane._Stint(world.tools, world.tools.lanes[Priority.P2], sweep=False)
+
+    def too_long():
+        monkeypatch.setattr(run, "LONGEST_RUN", 0.0)
+        stint._ends_at = 0.0
+
+    with meanwhile(lambda: world.gateways.accepted() >= 16, too_long):
+        stint.run()
     assert world.statuses(messages) == {"sent": 16, "pending": 24}
 
 
