@@ -57,6 +57,10 @@ def test_every_action_is_in_the_table_of_rights(console):
     assert wanted <= RIGHTS.keys()
 
 
+def test_what_is_not_in_the_table_of_rights_nobody_may_do():
+    assert [role for role in Role if may(role, "messages.shred")] == []
+
+
 def test_an_action_has_no_name_that_a_view_has(console):
     for key, page in named(console, Page).items():
         views = {endpoint for endpoint in endpoints(console) if endpoint.startswith(f"{key}.")}

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from uuid import uuid4
@@ -16,6 +17,7 @@ from app.services.upkeep.replays import advance_replays
 from tests.services.dead_letters.conftest import ALICE
 
 FAILED = Criteria(statuses=(Status.FAILED,))
+OF_MAIL = replace(FAILED, channel=Channel.EMAIL)
 
 
 def replay(desk, criteria=FAILED, **changes):
@@ -164,14 +166,47 @@ def test_asked_for_again_by_the_same_id_a_replay_is_the_same(desk):
 
 def test_the_same_id_for_something_else_is_refused(desk):
     name = uuid4()
-    replay(desk, replay_id=name)
-    with pytest.raises(KeyReused):
-        replay(desk, Criteria(statuses=(Status.EXPIRED,)), replay_id=name)
+    replay(desk, OF_MAIL, replay_id=name)
+    for criteria, changes in (
+        (replace(OF_MAIL, statuses=(Status.EXPIRED,)), {}),
+        (OF_MAIL, {"gateway": "ses"}),
+        (OF_MAIL, {"per_second": 7}),
+    ):
+        with pytest.raises(KeyReused):
+            replay(desk, criteria, replay_id=name, **changes)
 
 
-def test_what_comes_to_rest_after_a_replay_began_is_not_taken_by_it(desk):
+def test_nobody_sees_or_stops_a_replay_of_another_client(desk):
+    theirs = replay(desk, owner=1)
+    assert desk.letters.replay_state(theirs.uuid, owner=1).uuid == theirs.uuid
+    with pytest.raises(NotFound):
+        desk.letters.replay_state(theirs.uuid, owner=2)
+    with pytest.raises(NotFound):
+        desk.letters.stop_replay(ALICE, theirs.uuid, owner=2, why="not mine")
+    seen = [len(desk.letters.replays(owner=owner)) for owner in (None, 1, 2)]
+    assert seen == [1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("criteria", "changes", "field"),
+    [
+        (FAILED, {"per_second": 0}, "per_second"),
+        (FAILED, {"per_second": 1001}, "per_second"),
+        (replace(FAILED, uuids=tuple(uuid4() for _ in range(1001))), {}, "uuids"),
+        (OF_MAIL, {"gateway": "twilio"}, "gateway"),
+    ],
+)
+def test_a_replay_that_cannot_be_meant_so_is_refused(desk, criteria, changes, field):
+    with pytest.raises(Invalid) as refused:
+        replay(desk, criteria, **changes)
+    assert [fault.field for fault in refused.value.faults] == [field]
+    assert desk.letters.replays(owner=None) == ()
+
+
+@pytest.mark.parametrize("until", [None, timedelta(hours=1)])
+def test_what_comes_to_rest_after_a_replay_began_is_not_taken_by_it(desk, until):
     messages = desk.world.add("P3", 20, status="failed")
-    view = replay(desk, per_second=0.5)
+    view = replay(desk, replace(FAILED, until=until and desk.world.clock() + until), per_second=0.5)
     # The first are put back; one of those that follow fails only now.
     assert view.replayed == 15
     rest = [message for message in messages if desk.world.row(message).status == "failed"]
@@ -201,6 +236,25 @@ def test_a_long_replay_puts_back_what_is_due_soon_and_goes_on_later(desk):
     advance_replays(desk.world.tools)
     assert desk.letters.replay_state(view.uuid, owner=None).replayed == 60
     assert desk.world.statuses(messages) == {"pending": 60, "failed": 40}
+
+
+def test_what_follows_in_a_replay_is_due_behind_what_went_before_it(desk):
+    messages = desk.world.add("P3", 60, status="failed")
+    replay(desk, per_second=1)
+    desk.world.execute(sa.update(replays).values(next_at=sa.func.now() + timedelta(seconds=10)))
+    began = desk.world.clock()
+    advance_replays(desk.world.tools)
+    due = sorted(desk.world.row(message).scheduled_for for message in messages[30:])
+    assert due[0] - began > timedelta(seconds=9)
+
+
+def test_the_lanes_hear_of_what_follows_in_a_replay(desk):
+    desk.world.add("P1", 60, status="failed")
+    replay(desk, per_second=1)
+    desk.world.execute(sa.update(replays).values(next_at=sa.func.now() - timedelta(seconds=1)))
+    desk.world.wake.lanes.clear()
+    assert advance_replays(desk.world.tools) == 1
+    assert desk.world.wake.lanes == [(Priority.P1, False)]
 
 
 def test_a_replay_can_be_stopped_on_its_way(desk):

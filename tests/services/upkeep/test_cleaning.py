@@ -81,6 +81,20 @@ def test_keys_of_facts_outlive_messages_by_a_week(table, tools):
     assert table.one("SELECT count(*) FROM event_keys") == 1
 
 
+def test_more_than_one_lot_of_what_is_old_goes_in_one_go(table, tools, monkeypatch):
+    monkeypatch.setattr(cleaning, "AT_A_TIME", 10)
+    for _ in range(25):
+        table("INSERT INTO event_keys VALUES (gen_random_uuid(), now() - interval '38 days')")
+    assert clean_up(tools, MONTH) == "event_keys 25"
+
+
+def test_it_does_not_go_on_for_longer_than_it_may(table, tools, monkeypatch):
+    monkeypatch.setattr(cleaning, "LONGEST", timedelta(0))
+    table.messages("P1", status="'failed'", **OLD)
+    table("INSERT INTO event_keys VALUES (gen_random_uuid(), now() - interval '38 days')")
+    assert clean_up(tools, MONTH) == ""
+
+
 def test_what_a_gateway_told_is_erased_after_retention_and_gone_a_week_later(table, tools):
     table.inbox(age="38 days", processed=True)
     erased = table.inbox(age="31 days", processed=True)
