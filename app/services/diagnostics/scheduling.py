@@ -17,7 +17,9 @@ SUBJECT = "scheduler"
 VACANT_FOR = timedelta(seconds=10)
 LOOKED_BACK = timedelta(minutes=15)
 FAILURES_BACK = timedelta(hours=1)
-LATE = timedelta(seconds=5)
+# A tick or two that wait for a moment are nothing; many do as much harm as one that waits long.
+LATE, VERY_LATE = timedelta(seconds=2), timedelta(seconds=5)
+OFTEN = 5
 ENDLESS = timedelta(minutes=15)
 
 _C = job_runs.c
@@ -42,11 +44,6 @@ def leader(scene: Scene) -> Iterator[Finding]:
 def ticks(scene: Scene) -> Iterator[Finding]:
     """Look for jobs that began late, failed, or never ended."""
     now = sa.func.clock_timestamp()
-    began = (_C.started_at - _C.slot).label("late")
-    # A seldom job's slot is caught up with by whoever newly leads: only what ticks often can be late.
-    late = sa.select(_C.job, sa.func.count().label("times"), sa.func.max(began).label("worst")).where(
-        _C.slot > now - LOOKED_BACK, _C.started_at - _C.slot > LATE, _C.job.in_(_frequent())
-    )
     failed = sa.select(_C.job, sa.func.count().label("times")).where(
         _C.started_at > now - FAILURES_BACK, _C.result == "failed"
     )
@@ -54,7 +51,7 @@ def ticks(scene: Scene) -> Iterator[Finding]:
         _C.finished_at.is_(None), _C.started_at.between(now - timedelta(days=1), now - ENDLESS)
     )
     with scene.database() as conn:
-        were_late = conn.execute(late.group_by(_C.job)).all()
+        were_late = conn.execute(_late()).all()
         have_failed = conn.execute(failed.group_by(_C.job)).all()
         run_on = conn.execute(endless.group_by(_C.job)).all()
     if were_late:
@@ -79,6 +76,33 @@ def ticks(scene: Scene) -> Iterator[Finding]:
             automatic="The next slot runs it again.",
             evidence={"since": row.since.isoformat()},
         )
+
+
+def _late() -> sa.Select[Any]:
+    """Count the late runs of each job, with the worst.
+
+    A tick that comes late takes the slot that is on by then, so that the one it was for has no row: it is
+    late against the slot that should have followed the one before. Where another process led meanwhile, or
+    the same one anew, nobody was late. A seldom job's slot is caught up with by whoever newly leads: only
+    what ticks often can be late.
+    """
+    each = sa.select(_C.job, _C.slot, _C.holder, _C.started_at).where(
+        _C.slot > sa.func.clock_timestamp() - LOOKED_BACK, _C.job.in_(_frequent())
+    )
+    run = each.cte("run").c
+    before = sa.func.lag(run.slot).over(partition_by=run.job, order_by=run.slot).label("before")
+    led = sa.func.lag(run.holder).over(partition_by=run.job, order_by=run.slot).label("led")
+    step = sa.select(run.job, run.slot, run.started_at, run.holder, before, led).cte("step").c
+    every = sa.func.min(step.slot - step.before).over(partition_by=step.job)
+    due = sa.case((step.led == step.holder, sa.func.least(step.slot, step.before + every)), else_=step.slot)
+    lateness = sa.select(step.job, (step.started_at - due).label("late")).cte("lateness").c
+    worst, times = sa.func.max(lateness.late), sa.func.count()
+    return (
+        sa.select(lateness.job, times.label("times"), worst.label("worst"))
+        .where(lateness.late > LATE)
+        .group_by(lateness.job)
+        .having(sa.or_(worst > VERY_LATE, times > OFTEN))
+    )
 
 
 def _lateness(rows: Sequence[sa.Row[Any]]) -> Finding:

@@ -144,6 +144,37 @@ def test_jobs_in_time_are_well(scene, look, table):
     assert look(scheduling.ticks, scene) == {}
 
 
+def tick(table, name, seconds, *, holder="h"):
+    """Insert runs of a job whose time comes every second, this many seconds ago."""
+    for ago in seconds:
+        table(
+            "INSERT INTO job_runs (job, slot, holder, started_at, finished_at)"
+            " VALUES (%s, date_trunc('second', now()) - %s::interval, %s,"
+            " date_trunc('second', now()) - %s::interval + interval '0.1 s', now())",
+            *(name, f"{ago} s", holder, f"{ago} s"),
+        )
+
+
+def test_ticks_that_were_left_out_count_as_late(scene, look, table):
+    tick(table, "dispatch urgent", [20, 19, 18, 17, 10, 9, 8])
+    assert look(scheduling.ticks, scene)["job_late"].evidence == {
+        "jobs": {"dispatch urgent": {"times": 1, "worst_seconds": 6.1}}
+    }
+
+
+def test_ticks_that_often_come_a_little_late_are_found_and_a_few_are_not(scene, look, table):
+    tick(table, "expire", [50, 49, 45, 41])
+    assert look(scheduling.ticks, scene) == {}
+    tick(table, "expire", [37, 33, 29, 25])
+    assert look(scheduling.ticks, scene)["job_late"].evidence["jobs"]["expire"]["times"] == 6
+
+
+def test_where_another_led_or_nobody_did_no_tick_was_late(scene, look, table):
+    tick(table, "dispatch", [60, 59, 58, 57])
+    tick(table, "dispatch", [20, 19, 18], holder="other")
+    assert look(scheduling.ticks, scene) == {}
+
+
 def test_late_failed_and_endless_jobs_are_found(scene, look, table):
     for minutes in (1, 2, 3):
         job(table, "expire", f"{minutes} min", late="20 s")
