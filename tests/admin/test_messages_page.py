@@ -221,6 +221,7 @@ def test_who_does_not_run_the_service_changes_and_opens_nothing(as_role, app, pu
     uuid = put()
     browser = as_role(role)
     assert browser.post(f"/admin/messages/{uuid}").status_code == 403
+    assert browser.get(f"/admin/messages/{uuid}/mail").status_code == 403
     for action in ("cancel", "replay", "mark_sent", "resend", "give_up", "suppress"):
         assert do(browser, action, uuid).status_code == 403
     assert status_of(app, uuid) == "pending"

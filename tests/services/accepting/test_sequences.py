@@ -125,6 +125,14 @@ def test_without_a_delivery_the_next_follows_once(sequences):
     assert sequences.states(begun) == ["sent", "sent", "waiting"]
 
 
+def test_the_lane_hears_of_what_follows(sequences):
+    sequences.start()
+    sequences.pass_(minutes=1)
+    sequences.place.wakes.lanes.clear()
+    sequences.advance()
+    assert sequences.place.wakes.lanes == [("P1", False)]
+
+
 def test_after_the_last_step_a_sequence_is_finished(sequences):
     begun = sequences.start()
     sequences.pass_(minutes=1)
@@ -352,12 +360,15 @@ def test_what_was_sent_is_kept_in_the_step_no_longer(sequences):
 
 
 def test_only_sequences_that_ended_long_ago_are_forgotten(sequences):
-    over, running = sequences.start(), sequences.start()
-    sequences.service.cancel(sequences.place.caller, over.sequence)
-    sequences.place.do(
-        "UPDATE sequences SET finished_at = now() - interval '31 days' WHERE state = 'cancelled'"
-    )
+    over, lately, running = sequences.start(), sequences.start(), sequences.start()
+    for begun, days in ((over, 31), (lately, 29)):
+        sequences.service.cancel(sequences.place.caller, begun.sequence)
+        sequences.place.do(
+            "UPDATE sequences SET finished_at = now() - :ago WHERE finished_at > now() - interval '1 day'",
+            ago=timedelta(days=days),
+        )
     assert forget_sequences(sequences.tools, timedelta(days=30)) == 1
+    assert sequences.get(lately).state == "cancelled"
     assert sequences.states(running) == ["sent", "waiting"]
 
 

@@ -1,11 +1,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from app.domain.facts import Fact, Tag
 from app.domain.vocabulary import EventType, OutcomeClass, Priority, Status
 from app.errors import Conflict, Invalid, NotFound
+from app.services import held_decisions
 from app.services.dead_letter_rows import Criteria
 from app.services.dead_letter_views import HeldDecision
 from app.services.recording.heard import Heard
@@ -109,6 +111,20 @@ def test_all_that_a_gateway_holds_is_decided_about_by_filter(desk):
     assert decided.count == 5
     assert desk.world.statuses(meant) == {"sent": 5}
     assert desk.world.statuses(others) == {"held": 5}
+
+
+def test_more_than_one_lot_is_decided_about_in_one_go(desk, monkeypatch):
+    monkeypatch.setattr(held_decisions, "AT_A_TIME", 2)
+    messages = desk.world.add("P3", 5, status="held")
+    assert desk.held.decide(ALICE, Criteria(), HeldDecision.CANCEL, owner=None, why="all of it").count == 5
+    assert desk.world.statuses(messages) == {"cancelled": 5}
+
+
+def test_those_that_are_sent_again_do_not_leave_all_at_once(desk):
+    messages = desk.world.add("P3", 5, status="held")
+    desk.held.decide(ALICE, Criteria(), HeldDecision.RESEND, owner=None, why="nothing arrived")
+    due = sorted(desk.world.row(message).scheduled_for for message in messages)
+    assert {later - earlier for earlier, later in pairwise(due)} == {timedelta(milliseconds=10)}
 
 
 def test_two_operators_decide_once(desk):

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.db.tables import lane_flows, lookups, message_queue, senders
 from app.domain.vocabulary import Channel, MessageType, Priority
 from app.services.sending.lane import work
+from app.services.upkeep import inquiring
 from app.services.upkeep.inquiring import ask_gateways
 from app.simulator.recipients import Fate, address_for
 
@@ -131,6 +132,25 @@ def test_of_two_alike_neither_is_proven_by_one_that_arrived(texts):
     settle_down(texts)
     assert ask_gateways(texts.tools) == "not found yet 2"
     assert texts.statuses([taken, other]) == {"held": 2}
+
+
+def test_one_of_two_alike_is_proven_where_the_gateway_has_it_by_name(texts):
+    words = f"The same {next(NUMBERS)}"
+    taken = text(texts, "messagebird", body_text=words)
+    work(texts.tools, Priority.P3, sweep=True)
+    other = hold(texts, "messagebird", body_text=words, recipient_address=LOST)
+    settle_down(texts)
+    assert ask_gateways(texts.tools) == "found 1, not found yet 1"
+    assert (texts.row(taken).status, texts.row(other).status) == ("delivered", "held")
+
+
+def test_it_is_looked_for_as_far_back_as_a_worker_that_was_lost_may_have_sent_it(texts):
+    message = hold(texts, "twilio")
+    settle_down(texts)
+    [case] = inquiring._cases(texts.tools, ["twilio"])
+    held_at = texts.row(message).updated_at
+    lease, timeout = texts.tools.lanes[Priority.P3].lease, texts.tools.gateway_timeout
+    assert held_at - case.inquiry.since > lease + timeout
 
 
 def test_two_alike_that_both_arrived_are_both_proven(texts):

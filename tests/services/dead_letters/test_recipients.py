@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.db.tables import audit_log, device_tokens, inbound_messages, message_queue, webhook_inbox
 from app.domain.vocabulary import Priority
 from app.errors import Invalid, NotFound
+from app.services import recipients
 from app.services.recipients import RecipientService
 from app.services.sending.lane import work
 from tests.services.dead_letters.conftest import ALICE
@@ -162,6 +163,20 @@ def test_all_that_is_kept_is_given_out(desk, people):
     assert lines[1]["reason"] == "complaint"
     with pytest.raises(NotFound):
         exported(people, "nobody@example.com")
+
+
+def test_however_much_is_kept_all_of_it_is_given_out(desk, people, monkeypatch):
+    monkeypatch.setattr(recipients, "AT_A_TIME", 2)
+    for _ in range(5):
+        desk.put("sent", recipient_address=ADA)
+    lines = exported(people, ADA)
+    assert len({line["uuid"] for line in lines}) == len(lines) == 5
+
+
+def test_what_is_suppressed_everywhere_stays_so_and_is_given_out_too(desk, people):
+    desk.world.suppress("ada@example.com", channel="all")
+    assert [line["kind"] for line in exported(people, ADA)] == ["suppression"]
+    assert erase(people).suppressions_kept == 1
 
 
 def test_that_it_was_given_out_is_kept_without_the_address(desk, people):
