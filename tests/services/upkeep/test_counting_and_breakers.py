@@ -4,7 +4,7 @@ from app.domain.vocabulary import BreakerState, Channel, Priority
 from app.limits.tokens import Ask, Limit
 from app.services.limit_counts import recount
 from app.services.upkeep.breakers import restore_breakers
-from app.services.upkeep.counting import save_counts
+from app.services.upkeep.counting import restore_counts, save_counts
 
 GMAIL = Limit(key="domain:gmail.com", per_hour=10_000)
 POSTAL = (Channel.EMAIL, "postal")
@@ -34,6 +34,11 @@ def test_a_window_that_is_empty_again_counts_nothing_and_never_resets(table, too
     assert table("SELECT current_hour_count, hour_reset_at FROM rate_limits WHERE limit_key = 'aol.com'") == [
         (0, None)
     ]
+
+
+def test_counts_are_counted_anew_only_where_they_are_lost(tools):
+    assert restore_counts(tools)
+    assert not restore_counts(tools)
 
 
 def test_without_limits_nothing_is_written(table, make_tools):

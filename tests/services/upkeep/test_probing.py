@@ -100,6 +100,19 @@ def test_an_account_that_is_refused_opens_the_breaker(world, settings):
     assert "refuses our account" in row.failure_reason
 
 
+def test_a_sender_that_is_refused_leaves_the_gateway_open_for_all_others(world, settings):
+    postal = world.app.gateways["postal"]
+
+    class Fussy(postal.__class__):
+        def read_probe(self, _response):
+            return Outcome(kind=OutcomeClass.CONFIG, scope=ConfigScope.SENDER, code="unknown sender")
+
+    fussy = Fussy(url=settings.postal_url, api_key="simulated", timeout=timedelta(seconds=1))
+    probe_gateways(world.with_tools(gateways={**world.tools.gateways, "postal": fussy}).tools)
+    assert only(world.health("postal")).probe_outcome == "config"
+    assert state(world) is BreakerState.CLOSED
+
+
 def test_a_good_answer_closes_no_breaker(world):
     world.tools.breakers.trip(*POSTAL, "for the test")
     probe_gateways(world.tools)
