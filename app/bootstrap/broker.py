@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
+import redis
 from dramatiq.middleware import Middleware, TimeLimit
 
 from app.bootstrap.required import redis_url
 from app.broker.base import CountingBroker, rabbit
 from app.broker.redis import ListeningBroker
-from app.db.redis import broker_client
+from app.db.redis import Database, Hangs, broker_client, quick_client
 from app.settings import Settings
 
 # No actor runs longer: a stint of claims, and the last claim with nothing but time-outs.
@@ -24,8 +25,18 @@ def make_broker(settings: Settings) -> CountingBroker:
     middleware: list[Middleware] = [TimeLimit(time_limit=ACTOR_TIME_LIMIT // timedelta(milliseconds=1))]
     if settings.broker_url is not None:
         return rabbit(settings.broker_url, middleware)
+    return _on_redis(broker_client(redis_url(settings)), middleware)
+
+
+def make_hasty_broker(settings: Settings, hangs: Hangs) -> CountingBroker:
+    """Make a broker on Redis for telling of work only: it soon gives up."""
+    client = quick_client(redis_url(settings), Database.BROKER, hangs=hangs, decode_responses=False)
+    return _on_redis(client, [])
+
+
+def _on_redis(client: redis.Redis, middleware: list[Middleware]) -> CountingBroker:
     return ListeningBroker(  # type: ignore[no-untyped-call]  # Dramatiq leaves this one out.
-        client=broker_client(redis_url(settings)),
+        client=client,
         middleware=middleware,
         heartbeat_timeout=HEARTBEAT // timedelta(milliseconds=1),
         maintenance_chance=MAINTENANCE_CHANCE,

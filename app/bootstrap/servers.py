@@ -8,10 +8,10 @@ from importlib import import_module
 import redis
 import sqlalchemy as sa
 
-from app.bootstrap.broker import make_broker
+from app.bootstrap.broker import make_broker, make_hasty_broker
 from app.bootstrap.required import redis_url
 from app.broker.base import CountingBroker
-from app.db.redis import blocking_client, quick_client, short_client
+from app.db.redis import Hangs, blocking_client, quick_client, short_client
 from app.errors import ConfigurationError
 from app.services.clock import DatabaseClock
 from app.services.sending.stops import Bell, StopWatch
@@ -29,9 +29,17 @@ class Servers:
     impatient: bool = False
 
     @cached_property
+    def hangs(self) -> Hangs:
+        """What all of this process that waits for nobody remembers of a Redis that hung."""
+        return Hangs()
+
+    @cached_property
+    def _hasty_redis(self) -> redis.Redis:
+        return quick_client(redis_url(self.settings), hangs=self.hangs)
+
+    @cached_property
     def redis(self) -> redis.Redis:
-        make = quick_client if self.impatient else short_client
-        return make(redis_url(self.settings))
+        return self._hasty_redis if self.impatient else short_client(redis_url(self.settings))
 
     @cached_property
     def broker(self) -> CountingBroker:
@@ -40,7 +48,10 @@ class Servers:
     @cached_property
     def wake(self) -> Wake:
         kind = GatheringWake if self.accepts else BrokerWake
-        return kind(self.broker, self.settings.lanes, Doorbell(self.redis))
+        hasty = self.impatient and self.settings.broker_url is None
+        broker = make_hasty_broker(self.settings, self.hangs) if hasty else self.broker
+        # Whoever accepts an emergency waits for the bell, and no longer than whoever sends one.
+        return kind(broker, self.settings.lanes, Doorbell(self._hasty_redis))
 
     def doorbell(self, longest: timedelta) -> Doorbell:
         """Give the emergencies' doorbell to somebody who listens for up to `longest` at a time."""
@@ -48,7 +59,8 @@ class Servers:
 
     @cached_property
     def stops(self) -> StopWatch:
-        return StopWatch(self.engine, quick_client(redis_url(self.settings)))
+        hangs = self.hangs if self.impatient else None
+        return StopWatch(self.engine, quick_client(redis_url(self.settings), hangs=hangs))
 
     def bell_of_stops(self) -> Bell:
         """Give what rings when stops change to the thread that listens for it."""

@@ -1,11 +1,12 @@
 """The ways into Valkey or Redis: three kinds of client, scripts, and one translation of errors."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -19,6 +20,9 @@ _SHORT = timedelta(seconds=3)
 _QUICK = timedelta(milliseconds=300)
 _BROKER = timedelta(seconds=30)
 _MARGIN = timedelta(seconds=5)
+_REMEMBERED = timedelta(seconds=2)
+
+T = TypeVar("T")
 
 
 class Database(IntEnum):
@@ -40,9 +44,38 @@ def short_client(url: str, database: Database = Database.LIMITS) -> redis.Redis:
     return _client(url, database, _SHORT, decode_responses=True)
 
 
-def quick_client(url: str, database: Database = Database.LIMITS) -> redis.Redis:
-    """Make a client for hints that nobody may wait for: it soon gives up."""
-    return _client(url, database, _QUICK, connect=_QUICK, decode_responses=True)
+class Hangs:
+    """Remembers that a server hung: connected, or not even that, and not answering.
+
+    The clients of a process that share one let the first of many calls wait, and refuse the others at once,
+    until it was `remembered` long enough.
+    """
+
+    def __init__(self, remembered: timedelta = _REMEMBERED) -> None:
+        self._remembered = remembered.total_seconds()
+        self._until = float("-inf")
+
+    def heed(self, call: Callable[[], T]) -> T:
+        """Make a call, unless one has waited in vain just now."""
+        if time.monotonic() < self._until:
+            raise redis.TimeoutError("it did not answer a moment ago")
+        try:
+            return call()
+        except redis.TimeoutError:
+            self._until = time.monotonic() + self._remembered
+            raise
+
+
+def quick_client(
+    url: str,
+    database: Database = Database.LIMITS,
+    *,
+    hangs: Hangs | None = None,
+    decode_responses: bool = True,
+) -> redis.Redis:
+    """Make a client for what nobody may wait for: it soon gives up, at once where it `hangs`."""
+    retry = None if hangs is None else _Heeding(hangs)
+    return _client(url, database, _QUICK, connect=_QUICK, retry=retry, decode_responses=decode_responses)
 
 
 def broker_client(url: str) -> redis.Redis:
@@ -61,6 +94,7 @@ def _client(
     timeout: timedelta,
     *,
     connect: timedelta = _CONNECT,
+    retry: Retry | None = None,
     decode_responses: bool,
 ) -> redis.Redis:
     make = master_client if is_sentinel(url) else redis.Redis.from_url
@@ -69,11 +103,27 @@ def _client(
         db=database.value,
         socket_timeout=timeout.total_seconds(),
         socket_connect_timeout=connect.total_seconds(),
-        retry=Retry(NoBackoff(), 0),
+        retry=retry or Retry(NoBackoff(), 0),
         decode_responses=decode_responses,
         # RESP3 would only add a handshake about push messages that nobody here reads.
         protocol=2,
     )
+
+
+class _Heeding(Retry):
+    """Retries nothing, and tries nothing where the server has just hung: every call goes through here."""
+
+    def __init__(self, hangs: Hangs) -> None:
+        super().__init__(NoBackoff(), 0)
+        self._hangs = hangs
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Heeding":
+        """Share one memory: each connection is given a copy."""
+        return self
+
+    def call_with_retry(self, do: Callable[[], T], *args: Any, **options: Any) -> T:
+        call_once = super().call_with_retry
+        return self._hangs.heed(lambda: call_once(do, *args, **options))
 
 
 @contextmanager
