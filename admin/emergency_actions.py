@@ -8,15 +8,15 @@ from markupsafe import Markup
 
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, told
+from admin.clearing_actions import ClearingActions
 from app.bootstrap import App
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services.controls.service import EmergencyService, StopDraft
-from app.services.controls.views import ClearingView, StopView, Waiting, WorkState
+from app.services.controls.views import StopView, Waiting
 
 EVERYTHING = StopScope.ALL.value
-_LIMITS = "limits"
 _P0 = (("no", "go on"), ("yes", "are stopped too"))
 _UNTIL = (
     ("0", "until somebody resumes"),
@@ -40,7 +40,7 @@ class EmergencyActions:
         self._app = app
         self._service: EmergencyService = app.emergency
         self._now = now
-        actions = (*self._stopping_actions(), *self._clearing_actions(), *self._adjusting_actions())
+        actions = (*self._stopping_actions(), *ClearingActions(app).all, *self._adjusting_actions())
         self.by_name: Mapping[str, Action] = {each.name: each for each in actions}
 
     def _stopping_actions(self) -> tuple[Action, ...]:
@@ -60,17 +60,6 @@ class EmergencyActions:
             questions=_ask_resume,
         )
         return stop, resume
-
-    def _clearing_actions(self) -> tuple[Action, ...]:
-        clear = Action(
-            name="clear",
-            label="Cancel these messages",
-            preview=self._preview_clear,
-            apply=self._clear,
-            danger=True,
-        )
-        undo = Action(name="undo", label="Undo", preview=self._preview_undo, apply=self._undo)
-        return clear, undo
 
     def _adjusting_actions(self) -> tuple[Action, ...]:
         switch = Action(name="switch", label="Make first", preview=self._preview_switch, apply=self._switch)
@@ -150,36 +139,6 @@ class EmergencyActions:
         )
         return told("Resumed: {}.", Markup(", ").join(link(named(each), address_of(each)) for each in lifted))
 
-    def _preview_clear(self, wish: Wish) -> Preview:
-        view = self._clearing(wish)
-        facts = [
-            (f"{each.get('priority', '')} {each.get('channel', '')}", f"{each.get('count', 0):,}")
-            for each in view.counted
-        ]
-        return Preview(
-            question=f"Cancel {view.count:,} messages?",
-            facts=facts,
-            warning="They can be made pending again, by Undo below.",
-            possible=view.state is WorkState.PREVIEWED and view.count > 0,
-        )
-
-    def _clear(self, wish: Wish) -> str:
-        view = self._service.clear(wish.who, self._clearing(wish).id, why=wish.why)
-        found = link(f"{view.cancelled:,} messages", "/admin/messages/?status=cancelled&days=30")
-        return told("{} are cancelled{}.", found, _so_far(view))
-
-    def _preview_undo(self, wish: Wish) -> Preview:
-        view = self._clearing(wish)
-        return Preview(
-            question=f"Make {view.cancelled:,} messages pending again?",
-            warning="They are sent, unless they are stopped or no longer of use.",
-        )
-
-    def _undo(self, wish: Wish) -> str:
-        view = self._service.undo_clearing(wish.who, self._clearing(wish).id, why=wish.why)
-        found = link(f"{view.restored:,} messages", "/admin/messages/?status=pending&days=30")
-        return told("{} are pending again{}.", found, _so_far(view))
-
     def _preview_switch(self, wish: Wish) -> Preview:
         channel, gateway = _place(wish)
         order = ", ".join(
@@ -203,11 +162,6 @@ class EmergencyActions:
         if not found:
             raise NotFound("That stop has ended already.")
         return found
-
-    def _clearing(self, wish: Wish) -> ClearingView:
-        if not wish.selected[0].isdecimal():
-            raise NotFound("There is no such clearing.")
-        return self._service.clearing(int(wish.selected[0]), within=0)
 
 
 def named(stop: StopView) -> str:
@@ -294,7 +248,3 @@ def _place(wish: Wish) -> tuple[Channel, str]:
 def _minutes(wish: Wish, name: str) -> timedelta:
     text = wish.said.get(name, "0")
     return timedelta(minutes=int(text)) if text.isdecimal() else timedelta(0)
-
-
-def _so_far(view: ClearingView) -> str:
-    return "" if view.state in (WorkState.DONE, WorkState.UNDONE) else " so far; the rest follows by itself"

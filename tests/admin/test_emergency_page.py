@@ -155,6 +155,41 @@ def test_the_queue_is_cleared_after_a_count_and_put_back(as_role, app):
     assert counts(app) == {"pending": 7}
 
 
+def test_clearing_everything_says_so_and_asks_for_a_word(as_role, app):
+    put(app, 3)
+    put(app, 2, priority="P1", message_type="alert")
+    put(app, 1, priority="P0", message_type="emergency")
+    browser = as_role("operator")
+    page = browser.post("/admin/emergency/clear", {"why": "all of it is wrong"}).get_data(as_text=True)
+    assert "Cancel everything that waits: 5 messages?" in page
+    assert "every message of every client" in page
+    assert "but for emergencies (P0)" in page
+    clearing = re.search(r'name="selected" value="(\d+)"', page)[1]
+    for word in ("", "all"):
+        answer = do(browser, "clear", clearing, word=word)
+        assert (answer.status_code, 'id="e-word"' in answer.text) == (422, True)
+    assert counts(app) == {"pending": 6}
+    do(browser, "clear", clearing, word="Everything")
+    assert counts(app) == {"pending": 1, "cancelled": 5}
+
+
+def test_a_clearing_names_its_filters_and_asks_for_no_word(as_role, app):
+    put(app, 1)
+    browser = as_role("operator")
+    wish = {"client": "shop", "younger_than": "60", "why": "twice"}
+    page = browser.post("/admin/emergency/clear", wish).get_data(as_text=True)
+    assert "<dt>Only by client</dt><dd>shop</dd>" in page
+    assert "<dt>Only by younger than</dt><dd>1 h</dd>" in page
+    assert 'name="word"' not in page
+
+
+def test_all_that_is_wrong_with_a_clearing_is_told_at_once(as_role, app):
+    wish = {"batch": "7", "template": "nothing", "why": ""}
+    answer = as_role("operator").post("/admin/emergency/clear", wish)
+    assert answer.status_code == 422
+    assert all(f'id="e-{name}"' in answer.text for name in wish)
+
+
 def test_clearing_asks_why_before_it_counts(as_role, app):
     browser = as_role("operator")
     browser.get("/admin/emergency/")

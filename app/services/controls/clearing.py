@@ -12,7 +12,7 @@ from app.db.sql import run
 from app.db.tables import controls
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel, Priority
-from app.errors import Fault
+from app.errors import Fault, Faults
 from app.queue import PACKAGE
 from app.services.controls.targets import resolved
 from app.services.controls.views import ClearingView, WorkState
@@ -66,20 +66,25 @@ class ClearFilter:
 def parameters_of(
     conn: sa.Connection, wanted: ClearFilter, *, gateways: list[str], now: datetime
 ) -> dict[str, Any]:
-    """Give the filter as its statements take it, in plain JSON; raises Invalid for what is not there."""
+    """Give the filter as its statements take it, in plain JSON; raises Invalid for all that is not there."""
+    faults = Faults()
 
     def known(scope: StopScope, key: str | None) -> str | None:
-        return None if key is None else resolved(conn, scope, key, gateways=gateways, field=scope.value)
+        if key is None:
+            return None
+        return faults.of(resolved, conn, scope, key, gateways=gateways, field=scope.value)
 
     client, batch = known(StopScope.CLIENT, wanted.client), known(StopScope.BATCH, wanted.batch)
+    gateway, template = known(StopScope.GATEWAY, wanted.gateway), known(StopScope.TEMPLATE, wanted.template)
+    faults.end()
     lanes = [wanted.priority] if wanted.priority else list(Priority)
     return {
         "priorities": [lane.value for lane in lanes if wanted.including_p0 or lane is not Priority.P0],
         "channel": wanted.channel.value if wanted.channel else None,
         "client_id": int(client) if client else None,
         "batch_id": int(batch) if batch else None,
-        "gateway": known(StopScope.GATEWAY, wanted.gateway),
-        "template": known(StopScope.TEMPLATE, wanted.template),
+        "gateway": gateway,
+        "template": template,
         "source_type": wanted.source_type,
         "created_before": (now - wanted.older_than).isoformat() if wanted.older_than is not None else None,
         "created_after": (now - wanted.younger_than).isoformat() if wanted.younger_than is not None else None,

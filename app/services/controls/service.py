@@ -11,7 +11,7 @@ from app.db.engine import unavailable_when_down
 from app.db.tables import controls, message_batches
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel, Priority
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Faults, NotFound
 from app.services import paging
 from app.services.audit import Who
 from app.services.catalog import Catalog
@@ -168,12 +168,16 @@ class EmergencyService:
     def preview_clearing(self, who: Who, wanted: ClearFilter, *, why: str) -> ClearingView:
         """Count what a filter would cancel now; `clear` then takes just this filter, and nothing younger."""
         with unavailable_when_down(), self._engine.begin() as conn:
-            require_reason(why, *wanted.faults())
-            parameters = clearing.parameters_of(conn, wanted, gateways=self._names(), now=now_of(conn))
+            faults = Faults()
+            parameters = faults.of(
+                clearing.parameters_of, conn, wanted, gateways=self._names(), now=now_of(conn)
+            )
+            faults.of(require_reason, why, *wanted.faults())
+            faults.end()
             details = {
                 "filter": wanted.shown(),
                 "parameters": parameters,
-                "counted": clearing.count(conn, parameters),
+                "counted": clearing.count(conn, parameters or {}),
             }
             state = WorkState.PREVIEWED.value
             row = insert(conn, who, Procedure.CLEAR_QUEUE, why=why, state=state, details=details)
