@@ -1,7 +1,7 @@
 """How facts that gateways tell move a message's state, in whatever order they arrive."""
 
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from app.domain.vocabulary import EventType, OutcomeClass, Status
 
@@ -18,8 +18,7 @@ class Move(Enum):
     LATER = auto()  # too early to tell: the worker has not settled the try that this is about
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """A fact against the message as it is now.
 
     `current` says that the fact is about the message's latest try; `unknown` that of that try, or one

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -13,6 +14,9 @@ _LONGEST_CODE = 64
 _LONGEST_READ = 10_000
 _NOT_SPACE_OR_BRACKET = re.compile(r"""[^\s<>()\[\]{},;:"'`|]+""")
 _SECONDS = re.compile(r"[0-9]{1,7}", re.ASCII)
+# Made once: spelt where they are asked for, they would be made each time.
+_NUMBER = int | float
+_NUMBER_OR_TEXT = int | str
 
 
 def json_object(body: bytes | str) -> dict[str, Any]:
@@ -45,7 +49,7 @@ def listed(value: Mapping[str, Any], name: str) -> list[Any]:
 
 def identifier(value: object) -> str | None:
     """Give a vendor's id, a number or text, as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
+    if isinstance(value, bool) or not isinstance(value, _NUMBER_OR_TEXT):
         return None
     return str(value) or None
 
@@ -89,11 +93,17 @@ def moment(value: object) -> datetime | None:
         if isinstance(value, str):
             read = datetime.fromisoformat(value)
             return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, _NUMBER) and not isinstance(value, bool):
+            return _since_1970(value)
     except (ValueError, OverflowError, OSError):
         pass
     return None
+
+
+# Of a thousand events many happened in the same second.
+@lru_cache(maxsize=128)
+def _since_1970(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def key_of(*parts: object) -> str:

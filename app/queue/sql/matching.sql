@@ -1,8 +1,8 @@
 -- Finds the messages that facts are about, by our own tag or by the gateway's id, and locks them.
 --
 -- Locked in the order of their ids, as settling goes through them, so that neither waits for the other
--- for ever. One row for each message and way of finding it, with the numbers of the facts about it. What
--- the message says is left out: recording asks for nothing of it.
+-- for ever. One row for each message, with the numbers of the facts about it. What the message says is left
+-- out: recording asks for nothing of it.
 WITH fact AS MATERIALIZED (
     SELECT *
     FROM unnest(
@@ -10,18 +10,21 @@ WITH fact AS MATERIALIZED (
         %(external_ids)s::text[]
     ) AS f (number, uuid, priority, gateway, external_id)
 ),
-found AS MATERIALIZED (
-    SELECT m.id, m.priority, array_agg(fact.number) AS numbers
+either_way AS (
+    SELECT m.id, m.priority, fact.number
     FROM fact
     JOIN message_queue AS m ON m.uuid = fact.uuid AND m.priority = fact.priority
     WHERE fact.uuid IS NOT NULL
-    GROUP BY m.id, m.priority
     UNION ALL
-    SELECT m.id, m.priority, array_agg(fact.number) AS numbers
+    SELECT m.id, m.priority, fact.number
     FROM fact
     JOIN message_queue AS m ON m.gateway = fact.gateway AND m.external_id = fact.external_id
     WHERE fact.uuid IS NULL AND fact.external_id IS NOT NULL
-    GROUP BY m.id, m.priority
+),
+found AS MATERIALIZED (
+    SELECT id, priority, array_agg(number ORDER BY number) AS numbers
+    FROM either_way
+    GROUP BY id, priority
 )
 SELECT
     found.numbers, m.status, m.last_error_class,

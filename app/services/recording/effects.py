@@ -1,9 +1,12 @@
 """What facts do to one message: its next state, the lines in its history, who is suppressed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from app.domain.decisions import Decision, Event, decide
+from app.domain.facts import Fact
 from app.domain.outcomes import Outcome
 from app.domain.transitions import Move, Told, move
 from app.domain.vocabulary import (
@@ -37,11 +40,15 @@ _REASONS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
-    """One line for the event log; `heard` is the fact behind it, None where it follows from one."""
+class Line(NamedTuple):
+    """One line for the event log, and what it says.
 
-    event: Event
+    `heard` is the fact behind it, None where it follows from one. A tuple, for there are thousands at a time.
+    """
+
+    event_type: EventType
+    gateway: str | None
+    says: Fact | Event
     attempt: int
     at: datetime
     heard: Heard | None = None
@@ -58,8 +65,8 @@ class Effect:
     at: datetime | None = None
     external_id: str | None = None
     lines: list[Line] = field(default_factory=list)
-    blames: list[Blame] = field(default_factory=list)
-    later: list[Heard] = field(default_factory=list)
+    blames: Sequence[Blame] = ()
+    later: Sequence[Heard] = ()
 
 
 def effect_of(tools: Tools, message: Claimed, found: Status, error_class: str | None) -> "Effecting":
@@ -73,7 +80,6 @@ class Effecting:
 
     def __init__(self, tools: Tools, message: Claimed, found: Status, *, unknown: bool) -> None:
         self._tools = tools
-        self._lane = tools.lanes[Priority(message.priority)]
         self._unknown = unknown
         self.effect = Effect(message=message, found=found, status=found)
 
@@ -88,7 +94,7 @@ class Effecting:
         )
         step = move(effect.status, told)
         if step is Move.LATER:
-            effect.later.append(heard)
+            effect.later = (*effect.later, heard)
             return
         self._log(heard, retried=step is Move.RETRY)
         self._blame(heard)
@@ -115,7 +121,7 @@ class Effecting:
         )
         if status is Status.DELIVERED and fact.event_type is not EventType.DELIVERED:
             inferred = Event(event_type=EventType.DELIVERED, gateway=heard.gateway, data={"inferred": True})
-            effect.lines.append(Line(event=inferred, attempt=self._attempt(heard), at=fact.occurred_at))
+            self._add_line(inferred, heard, at=fact.occurred_at)
 
     def _through(self, heard: Heard) -> str | None:
         """Name the gateway that has the message; apps that report their pushes to us are none."""
@@ -133,28 +139,24 @@ class Effecting:
         )
         chain = chain_of(self._tools, effect.message)
         standing = standing_of(effect.message, heard.gateway, chain)
-        decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
+        lane = self._tools.lanes[Priority(effect.message.priority)]
+        decision = decide(outcome, standing, lane, self._tools.now(), self._tools.chance())
         effect.decision = decision
         effect.status = decision.status
         effect.at = fact.occurred_at
-        effect.lines += [
-            Line(event=event, attempt=self._attempt(heard), at=self._tools.now())
-            for event in decision.events
-            if event.event_type is not EventType.ATTEMPT_FAILED
-        ]
+        for event in decision.events:
+            if event.event_type is not EventType.ATTEMPT_FAILED:
+                self._add_line(event, heard, at=self._tools.now())
+
+    def _add_line(self, event: Event, heard: Heard, *, at: datetime) -> None:
+        """Add what follows from a fact."""
+        line = Line(event.event_type, event.gateway, event, self._attempt(heard), at)
+        self.effect.lines.append(line)
 
     def _log(self, heard: Heard, *, retried: bool) -> None:
         fact = heard.fact
-        event = Event(
-            event_type=EventType.ATTEMPT_FAILED if retried else fact.event_type,
-            gateway=heard.gateway,
-            outcome=fact.outcome,
-            code=fact.code,
-            detail=fact.detail,
-            external_id=fact.external_id,
-            data=dict(fact.data),
-        )
-        line = Line(event=event, attempt=self._attempt(heard), at=fact.occurred_at, heard=heard)
+        event_type = EventType.ATTEMPT_FAILED if retried else fact.event_type
+        line = Line(event_type, heard.gateway, fact, self._attempt(heard), fact.occurred_at, heard)
         self.effect.lines.append(line)
 
     def _blame(self, heard: Heard) -> None:
@@ -164,19 +166,18 @@ class Effecting:
             return
         # What holds for one sender holds for all that it sends.
         unsubscribed = reason is SuppressionReason.UNSUBSCRIBE and fact.sender is None
-        self.effect.blames.append(
-            Blame(
-                message=message.id,
-                channel=Channel(message.channel),
-                address=message.recipient_address,
-                reason=reason,
-                source=heard.gateway,
-                community=message.community_id if unsubscribed else None,
-                category=message.category if unsubscribed else None,
-                sender=fact.sender,
-                as_of=fact.occurred_at,
-            )
+        blame = Blame(
+            message=message.id,
+            channel=Channel(message.channel),
+            address=message.recipient_address,
+            reason=reason,
+            source=heard.gateway,
+            community=message.community_id if unsubscribed else None,
+            category=message.category if unsubscribed else None,
+            sender=fact.sender,
+            as_of=fact.occurred_at,
         )
+        self.effect.blames = (*self.effect.blames, blame)
 
     def _attempt(self, heard: Heard) -> int:
         return heard.fact.tag.attempt if heard.fact.tag else self.effect.message.tries

@@ -10,6 +10,7 @@ from app.services.recording.effects import Effect, Line
 from app.services.sending.tools import Tools
 
 _BOUNCES = frozenset({EventType.BOUNCED, EventType.FAILED})
+_BAD = _BOUNCES | {EventType.COMPLAINED}
 
 
 def count_against_names(conn: sa.Connection, tools: Tools, effects: Iterable[Effect]) -> None:
@@ -21,8 +22,11 @@ def count_against_names(conn: sa.Connection, tools: Tools, effects: Iterable[Eff
     for effect in effects:
         if effect.message.channel != Channel.EMAIL:
             continue
-        bounced = any(_is_bounce(line) for line in effect.lines)
-        complained = any(line.event.event_type is EventType.COMPLAINED for line in effect.lines)
+        bad = [line for line in effect.lines if line.event_type in _BAD]
+        if not bad:
+            continue
+        bounced = any(_is_bounce(line) for line in bad)
+        complained = any(line.event_type is EventType.COMPLAINED for line in bad)
         if bounced or complained:
             sender = tools.contents.sender(effect.message)
             for name in names_of(effect.message, sender.address if sender else None):
@@ -33,4 +37,4 @@ def count_against_names(conn: sa.Connection, tools: Tools, effects: Iterable[Eff
 
 
 def _is_bounce(line: Line) -> bool:
-    return line.event.event_type in _BOUNCES and line.event.outcome is OutcomeClass.RECIPIENT
+    return line.event_type in _BOUNCES and line.says.outcome is OutcomeClass.RECIPIENT

@@ -50,7 +50,9 @@ def heed_words(tools: Tools, words: Sequence[Word]) -> None:
 
 def _why(effect: Effect) -> str:
     for line in effect.lines:
-        event = line.event
-        if line.heard and event.event_type in _DELAYS and is_too_fast(f"{event.code} {event.detail}"):
-            return f"{event.code}: {event.detail}"
+        if line.event_type not in _DELAYS or not line.heard:
+            continue
+        code, detail = line.says.code, line.says.detail
+        if is_too_fast(f"{code} {detail}"):
+            return f"{code}: {detail}"
     return ""
