@@ -7,7 +7,7 @@ import pytest
 from app.domain.outcomes import Outcome
 from app.domain.vocabulary import OutcomeClass, Priority
 from app.limits.paces import flow_of
-from app.limits.tokens import Ask
+from app.limits.tokens import Ask, Limit
 from app.queue.rows import Claimed
 from app.services.limit_counts import recount
 from app.services.sending.refusals import heed
@@ -49,3 +49,15 @@ def test_what_a_gateway_says_about_itself_slows_all_of_it_down(world, said):
 
 def test_a_quota_that_is_used_up_is_no_matter_of_pace(world):
     assert paces_after(world, "429", "daily quota", retry_after=timedelta(hours=24)) == {}
+
+
+def test_what_was_refused_stays_counted_for_the_gateway_alone(world):
+    recount(world.tools)
+    tokens, message = world.tools.tokens, claimed("a@shop.example")
+    domain, gateway = Limit(key="domain:shop.example", per_hour=9), Limit(key="gateway:smtp", per_hour=9)
+    ask = Ask(limits=(domain, gateway, flow_of("smtp")), count=1)
+    tokens.holdings.hold([message.id], ask, tokens.take([ask], Priority.P3)[0].at)
+    heed(world.tools, "smtp", [message], [message], [Outcome(kind=OutcomeClass.TRANSIENT, code="500")])
+    of_domain, of_gateway, of_flow = tokens.usage(ask.limits)
+    assert (of_domain.per_hour, of_gateway.per_hour, of_flow.per_minute) == (0, 1, 1)
+    assert [held.limits for held, _ in tokens.holdings.unknown_since(world.clock())] == [(gateway,)]

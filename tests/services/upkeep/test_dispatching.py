@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from app.domain.vocabulary import Priority
+from app.domain.vocabulary import Channel, Priority
 from app.services.upkeep.dispatching import depth, dispatch, dispatch_urgent, wakes_for
 
 ALL = ("P0", "P1", "P2", "P3", "P4")
@@ -72,6 +74,15 @@ def test_a_held_lane_gets_its_wakes_while_the_gate_is_open(table, make_tools, wa
         ("lane", "P2", False),
         ("lane", "P2", False),
     ]
+
+
+def test_a_gate_that_is_closed_for_one_channel_leaves_the_others_their_wakes(table, make_tools, wake):
+    tools = make_tools(gate_depth=5)
+    texts = replace(tools.gateways["postal"], channel=Channel.SMS)
+    table.messages("P1", 5)
+    table.messages("P2", 300)
+    dispatch(replace(tools, gateways={**tools.gateways, "texts": texts}))
+    assert len([told for told in wake.told if told[1] == "P2"]) == 3
 
 
 def test_transactional_messages_do_not_wait_behind_the_gate(table, make_tools, wake):

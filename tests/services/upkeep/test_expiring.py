@@ -21,6 +21,14 @@ def test_where_our_own_waiting_does_not_count_the_sweep_expires_nothing(table, t
     assert table.statuses() == {message: "pending"}
 
 
+def test_a_lane_in_which_many_expire_is_left_after_a_while_and_gone_on_with(table, tools, monkeypatch):
+    monkeypatch.setattr(expiring, "AT_A_TIME", 2)
+    monkeypatch.setattr(expiring, "LONGEST", -1.0)
+    table.messages("P1", 5, **LATE)
+    expiry = Expiry()
+    assert [expiry.sweep(tools) for _ in range(3)] == [2, 2, 1]
+
+
 def test_an_expiry_is_an_event(table, tools):
     [message] = table.messages("P1", **LATE)
     Expiry().sweep(tools)

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from app.db.tables import channel_health, gateway_minutes
+from app.db.tables import channel_health, gateway_minutes, health_changes
 from app.domain.routing import lot
 from app.domain.vitals import BUCKETS, Vitals
 from app.domain.vocabulary import BreakerState, Channel, Priority
@@ -190,6 +190,16 @@ def test_a_slow_gateway_gets_less_before_it_fails(world, usual):
 
 
 @pytest.mark.usefixtures("usual")
+def test_a_weight_is_given_time_to_show_before_the_next_step(world):
+    answer_slowly(world)
+    assert shift_weights(world.tools) == "postal 50%"
+    answer_slowly(world)
+    assert shift_weights(world.tools) == ""
+    let_pass(world, timedelta(seconds=30))
+    assert shift_weights(world.tools) == "postal 25%"
+
+
+@pytest.mark.usefixtures("usual")
 def test_weights_go_down_and_come_back_by_steps(world):
     def shifted(milliseconds):
         answer_slowly(world, milliseconds)
@@ -231,3 +241,12 @@ def test_what_is_old_is_forgotten(world):
     keep_minutes(world, timedelta(days=9), accepted=1, count=3)
     keep_minutes(world, timedelta(days=7), accepted=1)
     assert forget_health(world.tools) == 3
+
+
+def test_what_became_of_gateways_is_remembered_for_a_year(world):
+    for days in (300, 500):
+        change = {"channel": "email", "gateway": "postal", "kind": "probe", "before": "a", "after": "b"}
+        at = world.clock() - timedelta(days=days)
+        world.execute(sa.insert(health_changes).values(**change, reason=f"{days} days ago", at=at))
+    assert forget_health(world.tools) == 1
+    assert only(world.all(sa.select(health_changes.c.reason))).reason == "300 days ago"

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from app.services.upkeep import holding
 from app.services.upkeep.holding import review_held
 
 SIX_HOURS = timedelta(hours=6)
@@ -29,6 +30,13 @@ def test_what_was_held_too_long_fails(table, tools):
     review_held(tools, SIX_HOURS, "fail")
     assert table.statuses()[message] == "failed"
     assert table.events(message) == [("failed", "unknown", None)]
+
+
+def test_more_than_one_lot_is_reviewed_in_one_go(table, tools, monkeypatch):
+    monkeypatch.setattr(holding, "AT_A_TIME", 2)
+    for _ in range(5):
+        held(table)
+    assert review_held(tools, SIX_HOURS, "fail") == "again 0, failed 5"
 
 
 def test_the_messages_own_time_counts_where_it_is_over_earlier(table, tools):

@@ -85,6 +85,19 @@ def test_what_was_known_stays_while_nobody_answers(table, tools, write):
     assert table.one("SELECT expires_at < now() + interval '1 hour' FROM isp_domains")
 
 
+def test_mail_servers_are_kept_the_most_preferred_first(table, tools, write):
+    write("shop.example")
+    IspLookups(Names(shop_example=GOOGLE)).run(tools)
+    assert table.one("SELECT mx FROM isp_domains") == ["aspmx.l.google.com", "alt1.aspmx.l.google.com"]
+
+
+def test_that_there_is_no_such_domain_is_believed_for_a_day_and_else_for_a_week(table, tools, write):
+    write("shop.example", "nowhere.example")
+    IspLookups(Names(shop_example=GOOGLE)).run(tools)
+    days = "SELECT domain, round(extract(epoch FROM expires_at - now()) / 86400) FROM isp_domains"
+    assert dict(table(days)) == {"shop.example": 7, "nowhere.example": 1}
+
+
 def test_what_is_too_much_for_one_run_is_looked_up_in_the_next(table, tools, write):
     names = Names()
     lookups = IspLookups(names)

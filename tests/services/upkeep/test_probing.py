@@ -8,6 +8,7 @@ from app.domain.outcomes import Outcome
 from app.domain.vocabulary import BreakerState, Channel, ConfigScope, OutcomeClass
 from app.gateways.base import HttpFailure, HttpResponse, Probing
 from app.gateways.registry import gateways as configured
+from app.services.audit import Who
 from app.services.upkeep.probing import probe_gateways
 from app.settings import load
 from app.simulator.environment import environment
@@ -124,6 +125,12 @@ def test_a_vendor_that_is_down_is_told_and_its_breaker_left_to_messages(world):
     probe_gateways(world.tools)
     assert only(world.health("postal")).probe_outcome == "transient"
     assert state(world) is BreakerState.CLOSED
+
+
+def test_a_gateway_out_of_use_is_not_asked(world):
+    world.app.gateway_control.disable(Who(actor="ann"), *POSTAL, why="we left them")
+    world.tools.catalog.forget()
+    assert "postal" not in probe_gateways(world.tools)
 
 
 def test_one_that_says_nothing_does_not_hold_up_the_others(world):
