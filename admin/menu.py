@@ -22,6 +22,7 @@ from admin.pages.senders import SendersPage
 from admin.pages.suppressions import SuppressionsPage
 from admin.pages.template_editor import TemplateEditorPage
 from admin.pages.templates import TemplatesPage
+from admin.pages.topics import TopicsPage
 from admin.pages.users import UsersPage
 from admin.pages.webhooks import WebhooksPage
 
@@ -37,7 +38,7 @@ class Group:
 GROUPS = (
     Group("", (HomePage, EmergencyPage)),
     Group("Traffic", (MessagesPage, BatchesPage, TemplatesPage)),
-    Group("Recipients", (SuppressionsPage, DevicesPage)),
+    Group("Recipients", (SuppressionsPage, DevicesPage, TopicsPage)),
     Group(
         "Delivery",
         (

@@ -75,6 +75,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     "suppressions.release": OPERATORS,
     "devices.index": EVERYONE,
     "devices.deactivate": OPERATORS,
+    "topics.index": EVERYONE,
+    "topics.one": EVERYONE,
     "emergency.index": EVERYONE,
     "emergency.count": OPERATORS,
     "emergency.stop": OPERATORS,

@@ -26,6 +26,8 @@ State = Literal["subscribed", "unsubscribed", "waiting", "refused", "unknown"]
 
 MOST = 200
 MOST_TOKENS = 10_000
+# So far the members of each topic are counted.
+COUNTED = 1_000
 # The rest is told behind the caller's back.
 TOLD_WITHIN = timedelta(seconds=10)
 
@@ -35,11 +37,16 @@ _T, _M, _D = topics.c, topic_members.c, device_tokens.c
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TopicView:
-    """A topic and how many devices follow it."""
+    """A topic and how many devices follow it: `at_least` so many where that was not counted to the end.
+
+    `changed_at` is when one of them last joined or was told of, known where all were looked at.
+    """
 
     name: str
     description: str
     members: int
+    at_least: bool
+    changed_at: datetime | None
     created_at: datetime
 
 
@@ -92,25 +99,34 @@ class TopicService:
             if row is None:
                 raise Conflict(f"there is a topic {name!r} already")
             record(conn, who, "topic.create", f"topic:{name}")
-        return TopicView(name=name, description=description, members=0, created_at=row.created_at)
+        return TopicView(
+            name=name,
+            description=description,
+            members=0,
+            at_least=False,
+            changed_at=None,
+            created_at=row.created_at,
+        )
 
     def get(self, name: str) -> TopicView:
         """Give one topic; raises NotFound."""
         with unavailable_when_down(), self._engine.connect() as conn:
-            row = conn.execute(_with_members().where(_T.name == name)).one_or_none()
+            row = conn.execute(_with_members(sa.select(topics).where(_T.name == name))).one_or_none()
         if row is None:
             raise _missing()
         return _view(row)
 
-    def list(self, *, cursor: str | None = None, limit: int = 50) -> Page[TopicView]:
-        """List topics by name."""
+    def list(self, *, beginning: str = "", cursor: str | None = None, limit: int = 50) -> Page[TopicView]:
+        """List topics by name, those whose names begin so; members are counted up to COUNTED of each."""
         limit = paging.within(limit, MOST)
         after = paging.position(cursor, str)
-        query = _with_members().order_by(_T.name).limit(limit + 1)
+        query = sa.select(topics).order_by(_T.name).limit(limit + 1)
+        if beginning:
+            query = query.where(_T.name.startswith(beginning, autoescape=True))
         if after:
             query = query.where(_T.name > after[0])
         with unavailable_when_down(), self._engine.connect() as conn:
-            rows = conn.execute(query).all()
+            rows = conn.execute(_with_members(query)).all()
         return paging.page(rows, limit, _view, key="name")
 
     def members(self, name: str, *, cursor: str | None = None, limit: int = 50) -> Page[MemberView]:
@@ -167,10 +183,26 @@ class TopicService:
         return topic
 
 
-def _with_members() -> sa.Select[Any]:
-    follows = sa.and_(_M.topic_id == _T.id, _M.state != "unsubscribing")
-    members = sa.select(sa.func.count()).select_from(topic_members).where(follows).scalar_subquery()
-    return sa.select(topics, members.label("members"))
+def _with_members(some: sa.Select[Any]) -> sa.Select[Any]:
+    """Count the members of some topics, no further than one more than COUNTED of each."""
+    topic = some.subquery("topic")
+    looked = (
+        sa.select(_M.changed_at)
+        .where(_M.topic_id == topic.c.id, _M.state != "unsubscribing")
+        .order_by(_M.device_id)
+        .limit(COUNTED + 1)
+        .lateral("looked")
+    )
+    return (
+        sa.select(
+            *topic.c,
+            sa.func.count(looked.c.changed_at).label("members"),
+            sa.func.max(looked.c.changed_at).label("changed_at"),
+        )
+        .select_from(topic.outerjoin(looked, sa.true()))
+        .group_by(*topic.c)
+        .order_by(topic.c.name)
+    )
 
 
 def _followers(topic: int, after: int) -> sa.Select[Any]:
@@ -225,8 +257,14 @@ def _left(row: sa.Row[Any] | None) -> TokenResult:
 
 
 def _view(row: sa.Row[Any]) -> TopicView:
+    is_more = row.members > COUNTED
     return TopicView(
-        name=row.name, description=row.description, members=row.members, created_at=row.created_at
+        name=row.name,
+        description=row.description,
+        members=min(row.members, COUNTED),
+        at_least=is_more,
+        changed_at=None if is_more else row.changed_at,
+        created_at=row.created_at,
     )
 
 

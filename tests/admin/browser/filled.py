@@ -32,7 +32,7 @@ def fill(app: App) -> tuple[str, ...]:
         _changes(conn)
         message = fill_message(conn)
         suppressions = fill_suppressions(conn)
-        fill_devices(conn)
+        devices = fill_devices(conn)
     create_client(app.engine, OPERATOR, "shop", description="Orders and invoices")
     create_key(
         app.engine, OPERATOR, "shop", "checkout", ["messages:send"], allowed_addresses=["192.0.2.0/24"]
@@ -40,6 +40,7 @@ def fill(app: App) -> tuple[str, ...]:
     return (
         message,
         *suppressions,
+        *devices,
         *fill_batches(app),
         *fill_templates(app),
         *fill_limits(app),
