@@ -22,6 +22,7 @@ from app.embedded.guard import Guard
 from app.embedded.postgres import Postgres, create_database
 from app.embedded.process import Process, start
 from app.embedded.valkey import Valkey
+from tests.plain_logs import write_plainly
 
 _names = count(1)
 _ENOUGH_MEMORY = 2 * 1024**3
@@ -67,6 +68,11 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> None:
+    write_plainly()
 
 
 @pytest.fixture(autouse=True)

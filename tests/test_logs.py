@@ -8,6 +8,7 @@ import structlog
 
 from app import logs
 from app import settings as config
+from tests.plain_logs import write_plainly
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +17,7 @@ def unchanged():
     before = (list(root.handlers), root.level)
     yield
     root.handlers[:], root.level = before
-    structlog.reset_defaults()
+    write_plainly()
 
 
 def configure(form):

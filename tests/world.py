@@ -18,7 +18,6 @@ import urllib3
 from psycopg import sql
 from sqlalchemy.dialects.postgresql import insert
 
-from app import settings as config
 from app.bootstrap import App, build
 from app.db.tables import (
     api_clients,
@@ -35,10 +34,12 @@ from app.db.tables import (
 from app.db.tables import claims as claims_table
 from app.domain.vocabulary import MessageType, Priority
 from app.services.sending.tools import Tools
+from app.settings import Settings
 from app.simulator.background import simulating
 from app.simulator.environment import environment
 from app.simulator.simulator import Options
 from bench.ports import free_base
+from tests.given import Given
 
 TYPES = dict(zip(Priority, MessageType, strict=True))
 MAX_ATTEMPTS = {"P0": 5, "P1": 3, "P2": 3, "P3": 3, "P4": 5}
@@ -283,14 +284,13 @@ def gateways() -> Iterator[Gateways]:
 
 
 @pytest.fixture
-def settings(database_url, redis_url, gateways) -> config.Settings:
+def settings(database_url, redis_url, gateways) -> Settings:
     simulator = {
         name.lower(): value
         for name, value in environment(gateways.base).items()
         if not name.startswith(FURTHER_GATEWAYS)
     }
-    return config.load(
-        _env_file=None,
+    return Given(
         database_url=database_url,
         redis_url=redis_url,
         gateway_timeout_seconds=TIMEOUT,

@@ -13,11 +13,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from admin.application import create_console
-from app import settings as config
 from app.bootstrap import App, build
 from app.db.tables import users
 from app.services.audit import Who
 from app.services.users import create_user
+from app.settings import Settings
+from tests.compiled import compiled_rules, compiled_templates
+from tests.given import Given
+
+__all__ = ["compiled_rules", "compiled_templates"]
 
 PASSWORD = "correct horse battery"
 ROLES = ("viewer", "operator", "editor", "admin")
@@ -58,9 +62,8 @@ class Browser:
 
 
 @pytest.fixture
-def settings(database_url, redis_url) -> config.Settings:
-    return config.load(
-        _env_file=None,
+def settings(database_url, redis_url) -> Settings:
+    return Given(
         database_url=database_url,
         redis_url=redis_url,
         postal_url="http://127.0.0.1:9",
@@ -80,8 +83,20 @@ def app(settings, password_hash) -> Iterator[App]:
 
 
 @pytest.fixture
-def console(app) -> Flask:
-    return create_console(app)
+def make_console(compiled_templates):
+    """Makes a console of some services, with templates that are compiled already."""
+
+    def make(app: App) -> Flask:
+        console = create_console(app)
+        console.jinja_env.bytecode_cache = compiled_templates
+        return console
+
+    return make
+
+
+@pytest.fixture
+def console(app, make_console) -> Flask:
+    return make_console(app)
 
 
 @pytest.fixture

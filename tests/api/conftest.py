@@ -10,13 +10,20 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app import settings as config
 from app.api.application import create_app
 from app.bootstrap import App, build
+from app.db.engine import make_engine
 from app.db.tables import senders
 from app.domain.callers import SCOPES
+from app.embedded.postgres import create_database
 from app.services.audit import Who
 from app.services.keys import create_client, create_key
+from app.settings import Settings
+from tests.compiled import compiled_rules
+from tests.conftest import Urls
+from tests.given import Given
+
+__all__ = ["compiled_rules"]
 
 TESTS = Who(actor="tests")
 
@@ -81,6 +88,14 @@ class Api:
         return Api(self.client, self.keys, name)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Furnished:
+    """A database to copy, and the keys in it by name."""
+
+    database: str
+    keys: Mapping[str, str]
+
+
 @pytest.fixture
 def message() -> dict[str, Any]:
     """A message that is accepted."""
@@ -94,9 +109,8 @@ def head() -> dict[str, Any]:
 
 
 @pytest.fixture
-def settings(database_url, redis_url) -> config.Settings:
-    return config.load(
-        _env_file=None,
+def settings(database_url, redis_url) -> Settings:
+    return Given(
         database_url=database_url,
         redis_url=redis_url,
         postal_url="http://127.0.0.1:9",
@@ -104,6 +118,21 @@ def settings(database_url, redis_url) -> config.Settings:
         max_single_body_bytes=64 * 1024,
         max_body_bytes=1024 * 1024,
     )
+
+
+@pytest.fixture(scope="session")
+def furnished(databases, template_database) -> Furnished:
+    """A database with the clients' keys, for each test's to be copied from."""
+    create_database(databases.connection, "template_of_the_api", template=template_database)
+    engine = make_engine(databases.urls("template_of_the_api").application, pool=1, name="test")
+    keys = _create_keys(engine)
+    engine.dispose()
+    return Furnished(database="template_of_the_api", keys=keys)
+
+
+@pytest.fixture
+def database(databases, furnished) -> Urls:
+    return databases.fresh(furnished.database)
 
 
 @pytest.fixture
@@ -118,10 +147,14 @@ def app(settings) -> Iterator[App]:
 
 
 @pytest.fixture
-def keys(app) -> dict[str, str]:
+def keys(app, furnished) -> dict[str, str]:
     """Keys by name: one that may do everything, others of the same client, one of another client."""
+    return dict(furnished.keys)
+
+
+def _create_keys(engine: sa.Engine) -> dict[str, str]:
     for client in ("own", "other"):
-        create_client(app.engine, TESTS, client)
+        create_client(engine, TESTS, client)
     wanted = {
         "everything": ("own", SCOPES, {}),
         "reader": ("own", ["messages:read"], {}),
@@ -131,7 +164,7 @@ def keys(app) -> dict[str, str]:
         "elsewhere": ("own", ["messages:read"], {"allowed_addresses": ["192.0.2.0/24"]}),
     }
     return {
-        name: create_key(app.engine, TESTS, client, name, scopes, **more)[1]
+        name: create_key(engine, TESTS, client, name, scopes, **more)[1]
         for name, (client, scopes, more) in wanted.items()
     }
 

@@ -5,7 +5,6 @@ import logging
 from dataclasses import dataclass
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from app import cli
@@ -14,6 +13,7 @@ from app.domain.vocabulary import Channel, MessageType
 from app.services.audit import Who
 from app.services.senders import SenderDraft
 from app.settings import Settings, load
+from tests.plain_logs import write_plainly
 
 # Where nobody listens: these tests accept, and send nothing.
 GATEWAYS = {"POSTAL_URL": "http://127.0.0.1:9", "POSTAL_API_KEY": "none"}
@@ -57,7 +57,7 @@ def tocsin():
     yield tocsin
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    write_plainly()
 
 
 @pytest.fixture

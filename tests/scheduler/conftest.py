@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from app import settings
 from app.bootstrap import build
 from app.wake import NoWake
 from scheduler.leadership import Leadership
 from scheduler.runner import Runner
+from tests.given import Given
 
 
 class Time:
@@ -36,7 +36,7 @@ def make_tools(database_url, redis_url, time):
     apps = []
 
     def make(*, now=time):
-        configured = settings.load(database_url=database_url, redis_url=redis_url)
+        configured = Given(database_url=database_url, redis_url=redis_url)
         apps.append(build(configured, "test", connections=6))
         return replace(apps[-1].tools, wake=NoWake(), now=now)
 

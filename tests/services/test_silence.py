@@ -12,6 +12,7 @@ import structlog
 from app import logs
 from app.domain.vocabulary import Priority
 from app.services.sending.lane import work
+from tests.plain_logs import write_plainly
 
 ADDRESS, NUMBER = "ada.lovelace@example.com", "+15005550123"
 HUSH = ("ada.lovelace", ADDRESS, NUMBER, "15005550123", "Very private", "Only for Ada", "hush-data")
@@ -36,7 +37,7 @@ def told(world, monkeypatch):
 
     yield told
     root.handlers[:], root.level = before
-    structlog.reset_defaults()
+    write_plainly()
 
 
 def mail(world, priority="P4", **columns):

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app import settings as config
 from app.bootstrap import build
 from app.errors import Unavailable
+from tests.given import Given
 from tests.services.upkeep.conftest import Table
 
 
@@ -29,8 +29,7 @@ class Names:
 
 @pytest.fixture
 def settings(database_url, redis_url, tmp_path):
-    return config.load(
-        _env_file=None,
+    return Given(
         database_url=database_url,
         redis_url=redis_url,
         data_dir=tmp_path,

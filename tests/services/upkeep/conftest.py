@@ -6,8 +6,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from app import settings
 from app.bootstrap import build
+from tests.given import Given
 
 
 @dataclass
@@ -127,7 +127,7 @@ def make_tools(database_url, redis_url, wake):
     apps = []
 
     def make(**changes):
-        configured = settings.load(
+        configured = Given(
             database_url=database_url,
             redis_url=redis_url,
             postal_url="http://127.0.0.1:9",
