@@ -107,6 +107,11 @@ class Catalog:
         routes = (route for route in self.routes() if route.gateway == gateway)
         return (gateway,) if any(fits(route, needs, named=True) for route in routes) else ()
 
+    def is_off(self, channel: Channel, gateway: str) -> bool:
+        """Tell whether a gateway is configured, and disabled."""
+        place = (channel, gateway)
+        return any((route.channel, route.gateway) == place and not route.enabled for route in self.routes())
+
     def ill_senders(self) -> frozenset[IllSender]:
         """List the senders that are refused somewhere: few, mostly none."""
         return self._keep("ill senders", partial(self._read_rows, read_ill_senders))

@@ -16,6 +16,7 @@ _OF_ONE_CHANNEL: Mapping[str, Any] = {
     "sender": None,
     "ip_pool": None,
     "gateway": None,
+    "gateway_only": False,
     "platform": None,
     "reply_to": None,
     "headers": {},

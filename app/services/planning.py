@@ -81,14 +81,16 @@ def plan(
         capabilities=needed(head.channel, options, address),
         country=catalog.country(head.channel, address),
     )
+    lane = settings.lanes[priority]
+    chain = _chain(catalog, head, lane, needs, found)
     return Plan(
-        lane=settings.lanes[priority],
+        lane=lane,
         needs=needs,
         template=template,
         sender=sender,
         ip_pool=needs.pool,
-        chain=_pinned(catalog, needs, head.gateway, found) if head.gateway else catalog.chain(needs),
-        pinned=head.gateway is not None,
+        chain=chain,
+        pinned=head.gateway is not None and chain[:1] == (head.gateway,),
         options=options,
         question=question(priority, head.message_type),
     ), found
@@ -192,11 +194,18 @@ def _sender(head: Head, catalog: Catalog, found: list[Fault]) -> Sender | None:
     return sender
 
 
-def _pinned(catalog: Catalog, needs: Needs, gateway: str, found: list[Fault]) -> tuple[str, ...]:
-    named = catalog.named(needs, gateway)
-    if not named:
+def _chain(catalog: Catalog, head: Head, lane: Lane, needs: Needs, found: list[Fault]) -> tuple[str, ...]:
+    """Give the gateways that may take it: those that fit, or the named one alone, or first where more may."""
+    if head.gateway is None:
+        if head.gateway_only:
+            found.append(Fault("gateway_only", "needs a gateway"))
+        return catalog.chain(needs)
+    named = catalog.named(needs, head.gateway)
+    others = catalog.chain(needs) if lane.always_tries and not head.gateway_only else ()
+    if not named and not (others and catalog.is_off(head.channel, head.gateway)):
         found.append(Fault("gateway", "is not configured, not enabled, or cannot send this"))
-    return named or catalog.chain(needs)
+        return catalog.chain(needs)
+    return named + tuple(name for name in others if name not in named)
 
 
 def _options(head: Head, sender: Sender | None, template: Template | None) -> dict[str, Any]:
@@ -207,6 +216,7 @@ def _options(head: Head, sender: Sender | None, template: Template | None) -> di
         "attachments": [_kept(file) for file in head.attachments],
         "metadata": dict(head.metadata),
         "platform": head.platform,
+        "gateway_only": head.gateway is not None and head.gateway_only,
         head.channel.value: {**(template.fixed if template else {}), **own_options(head)},
     }
     return {name: value for name, value in given.items() if value}

@@ -25,7 +25,8 @@ class Head:
 
     `priority` is the type's own where it is None. What is said is either `template` (filled with
     data) or `subject` and bodies, which are sent as they are. `sender` is a slug, the type's default
-    where it is None. `sections` are options for one channel, by channel. Times are aware.
+    where it is None. `sections` are options for one channel, by channel. Times are aware. A `gateway` that
+    is named is the only one, but for P0 and P4, where it is the first one unless `gateway_only` is said.
     """
 
     channel: Channel
@@ -48,6 +49,7 @@ class Head:
     sections: Mapping[Channel, Mapping[str, Any]] = field(default_factory=dict)
     ip_pool: str | None = None
     gateway: str | None = None
+    gateway_only: bool = False
     platform: str | None = None
     scheduled_for: datetime | None = None
     expires_at: datetime | None = None

@@ -49,6 +49,7 @@ class TrialMessages:
             subject=None if channel is Channel.SMS else _SUBJECT.format(gateway=gateway),
             body_text=_TEXT.format(gateway=gateway),
             gateway=gateway,
+            gateway_only=True,
             source_type=source,
             source_id=source_id,
             platform=gateway if channel is Channel.PUSH else None,

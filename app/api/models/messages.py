@@ -59,7 +59,11 @@ class Shared(Sections):
     """A few values of the caller's own, which come back in events."""
     ip_pool: Word | None = None
     gateway: Word | None = None
-    """The one gateway to use; needs a scope."""
+    """The gateway to use; needs a scope. No other takes the message: while this one is out of use it waits,
+    until it expires. P0 and P4 only begin there, and go through the others where it is out of use, ill or
+    fails them."""
+    gateway_only: bool = False
+    """Let no other gateway than the named one take a message of P0 or P4 either: it waits or fails there."""
     platform: Literal["apns", "fcm"] | None = None
     """For push: what issued the token."""
     scheduled_for: Time | None = None
@@ -97,6 +101,7 @@ class Step(Sections):
     attachments: Annotated[list[Attachment], Field(max_length=30)] | None = None
     ip_pool: Word | None = None
     gateway: Word | None = None
+    gateway_only: bool | None = None
     platform: Literal["apns", "fcm"] | None = None
 
     def draft(self) -> StepDraft:

@@ -1,16 +1,18 @@
 """Whether there is a healthy way out for each channel."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 
 import sqlalchemy as sa
 
-from app.db.tables import channel_health
+from app.db.tables import channel_health, message_queue
 from app.domain.condition import Condition, judge
+from app.domain.lanes import Lane
 from app.domain.routing import Route
-from app.domain.vocabulary import BreakerState, Channel
+from app.domain.vocabulary import BreakerState, Channel, Status
 from app.limits.breaker import Standing
 from app.services.diagnostics.checking import Check, Scene
 from app.services.diagnostics.findings import Finding, Severity
@@ -19,6 +21,8 @@ SUBJECT = "gateways"
 
 LATEST_CHECK = timedelta(minutes=15)
 ALARMING = 0.5
+# So many waiting messages of a lane are looked at.
+LOOKED = 20_000
 # What one vendor's door at our web process is called, where several of its gateways share it.
 DOORS = {"twilio_whatsapp": "twilio", "twilio_voice": "twilio", "fcm": "firebase", "apns": "firebase"}
 
@@ -163,6 +167,53 @@ def health(scene: Scene) -> Iterator[Finding]:
             )
 
 
+def named(scene: Scene) -> Iterator[Finding]:
+    """Look which messages wait for a gateway that they name, and that is out of use."""
+    usable = {(route.channel.value, route.gateway) for route in scene.catalog.routes() if route.enabled}
+    waiting: Counter[tuple[str, str]] = Counter()
+    first: dict[tuple[str, str], datetime] = {}
+    with scene.database() as conn:
+        for row in chain.from_iterable(conn.execute(_naming(lane)) for lane in scene.settings.lanes.values()):
+            place = (row.channel, row.gateway)
+            if place not in usable:
+                waiting[place] += row.waiting
+                first[place] = min(row.expires_at, first.get(place, row.expires_at))
+    for (channel, gateway), count in sorted(waiting.items()):
+        yield _finding(
+            code="messages_wait_for_gateway",
+            target=f"{channel}:{gateway}",
+            priority=Severity.HIGH,
+            meaning=f"{count} messages or more name {gateway}, which is out of use for {channel}: no other "
+            f"may take them, and the first expires at {first[channel, gateway]:%Y-%m-%d %H:%M} UTC.",
+            advice="Put it back into use; or clear the queue of what is to go through it, and replay that "
+            "through another.",
+            evidence={"count": count, "first_expires_at": first[channel, gateway].isoformat()},
+        )
+
+
+def _naming(lane: Lane) -> sa.Select[tuple[str, str, int, datetime]]:
+    """Count what waits in a lane and may go through one gateway alone, among the first that are due there."""
+    table = message_queue.c
+    looked = (
+        sa.select(table.channel, table.gateway, table.gateway_pinned, table.options, table.expires_at)
+        .where(table.priority == lane.priority.value, table.status == Status.PENDING.value)
+        .order_by(table.channel, table.client_id, table.scheduled_for, table.id)
+        .limit(LOOKED)
+        .subquery()
+        .c
+    )
+    alone = sa.and_(looked.gateway_pinned, looked.gateway.is_not(None))
+    if lane.always_tries:
+        alone = sa.and_(alone, looked.options["gateway_only"].astext == "true")
+    counted = sa.select(
+        looked.channel,
+        looked.gateway,
+        sa.func.count().label("waiting"),
+        sa.func.min(looked.expires_at).label("expires_at"),
+    )
+    return counted.where(alone).group_by(looked.channel, looked.gateway)
+
+
 def doors(scene: Scene) -> Iterator[Finding]:
     """Look whether each gateway can tell us what became of its messages."""
     for name in sorted(scene.gateways):
@@ -195,5 +246,5 @@ def _by_channel(scene: Scene) -> dict[Channel, list[Route]]:
 
 CHECKS = tuple(
     Check(name=f"gateways_{check.__name__}", subject=SUBJECT, run=check)
-    for check in (configured, breakers, accepting, health, doors)
+    for check in (configured, breakers, accepting, health, named, doors)
 )

@@ -56,10 +56,19 @@ class Assignment:
 
 
 def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
-    """List the gateways that could take the message, in order; the named one alone where it is pinned."""
-    if message.gateway_pinned and message.gateway:
-        return _named(tools, message.gateway)
-    return tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
+    """List the gateways that could take the message, in order.
+
+    One that it is pinned to is the only one, but for what is urgent the first: nobody who names a gateway
+    for an emergency wants it to expire there, unless that is said.
+    """
+    if not (message.gateway_pinned and message.gateway):
+        return tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
+    named = _named(tools, message.gateway)
+    lane = tools.lanes[Priority(message.priority)]
+    if not lane.always_tries or tools.contents.options(message).get("gateway_only"):
+        return named
+    others = tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
+    return named + tuple(name for name in others if name not in named)
 
 
 def _named(tools: Tools, gateway: str) -> tuple[str, ...]:
@@ -172,7 +181,7 @@ class _Assigning:
     def _choices(self, message: Claimed) -> list[str]:
         """Order the ways for a message: where it is meant to go, then what it has not tried this round."""
         if message.gateway_pinned and message.gateway:
-            return list(_named(self._tools, message.gateway))
+            return _choices(message, chain_of(self._tools, message), message.gateway)
         ways, meant = self._ways_of(message), message.gateway
         if ways.is_fixed and (message.tried or ways.names[:1] == (meant,) or not ways.was_reordered):
             return _choices(message, ways.names, meant)

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db.engine import make_engine
+from app.db.tables import gateways
 from app.domain.vocabulary import Channel, MessageType, Priority, Status, SuppressionReason
 from app.errors import Forbidden, InFlight, Invalid, KeyReused, NoGateway, Unavailable
 from app.services.catalog import Catalog
@@ -234,6 +235,35 @@ def test_a_named_gateway_is_pinned(place):
     uuid = place.service.send(place.caller, email(gateway="ses")).uuid
     row = place.one("SELECT gateway, gateway_pinned FROM message_queue WHERE uuid = :uuid", uuid=uuid)
     assert tuple(row) == ("ses", True)
+
+
+def disable(place, gateway):
+    values = {"channel": "email", "gateway": gateway, "enabled": False}
+    with place.engine.begin() as conn:
+        conn.execute(sa.insert(gateways).values(values))
+    place.catalog.forget()
+
+
+def test_what_is_urgent_is_taken_though_an_operator_disabled_the_gateway_that_it_names(place):
+    disable(place, "ses")
+    uuid = place.service.send(place.caller, email(gateway="ses")).uuid
+    row = place.one("SELECT gateway, gateway_pinned FROM message_queue WHERE uuid = :uuid", uuid=uuid)
+    assert tuple(row) == ("postal", False)
+
+
+@pytest.mark.parametrize("changes", [{"gateway_only": True}, {"message_type": MessageType.CAMPAIGN}])
+def test_all_else_that_names_it_is_refused(place, changes):
+    disable(place, "ses")
+    assert refused(place, gateway="ses", **changes) == {"gateway"}
+
+
+def test_no_other_gateway_needs_one_that_is_named(place):
+    assert refused(place, gateway_only=True) == {"gateway_only"}
+
+
+def test_that_no_other_may_take_it_is_kept_with_the_message(place):
+    uuid = place.service.send(place.caller, email(gateway="ses", gateway_only=True)).uuid
+    assert place.one("SELECT options FROM message_queue WHERE uuid = :uuid", uuid=uuid)[0]["gateway_only"]
 
 
 def test_a_gateway_that_is_none_is_refused(place):

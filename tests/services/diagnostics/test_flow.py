@@ -426,3 +426,16 @@ def test_each_event_is_counted_once_and_inferred_deliveries_not_at_all(app, tabl
     assert table(query) == [(1, 1)]
     table("UPDATE delivery_counted SET until = until - interval '10 min'")
     assert table(query) == [(1, 1)]
+
+
+def test_messages_that_wait_for_a_gateway_out_of_use_are_found(scene, look, table):
+    named = {"gateway": "'postal'", "gateway_pinned": "true"}
+    table.messages("P3", 3, **named)
+    table.messages("P3", gateway="'postal'")
+    table.messages("P4", **named)
+    table.messages("P4", **named, options="""'{"gateway_only": true}'""")
+    assert look(gateways.named, scene) == {}
+    table("INSERT INTO gateways (channel, gateway, enabled) VALUES ('email', 'postal', false)")
+    scene.catalog.forget()
+    found = look(gateways.named, scene)["messages_wait_for_gateway"]
+    assert (found.target, found.priority, found.evidence["count"]) == ("email:postal", Severity.HIGH, 4)

@@ -120,6 +120,56 @@ def test_a_disabled_gateway_takes_nothing_at_all(world, control):
     assert (world.row(message).status, world.gateways.requests("postal")) == ("pending", 0)
 
 
+@pytest.mark.parametrize("priority", ["P0", "P4"])
+def test_what_is_urgent_and_names_a_gateway_out_of_use_goes_elsewhere(world, control, priority):
+    control.disable(ANN, *POSTAL, why=WHY)
+    message = world.one(priority, gateway_pinned=True)
+    work(world, priority)
+    assert sent_through(world, [message]) == {"ses": 1}
+    assert world.row(message).attempts == 0
+
+
+@pytest.mark.parametrize("priority", ["P0", "P4"])
+def test_unless_it_shall_go_through_no_other(world, control, priority):
+    control.disable(ANN, *POSTAL, why=WHY)
+    message = world.one(priority, gateway_pinned=True, options={"gateway_only": True})
+    work(world, priority)
+    assert (world.row(message).status, world.gateways.accepted()) == ("pending", 0)
+
+
+@pytest.mark.parametrize("priority", ["P0", "P4"])
+def test_what_is_urgent_begins_with_the_gateway_that_it_names_and_goes_on_where_that_fails(world, priority):
+    message = world.one(priority, gateway="ses", gateway_pinned=True)
+    world.gateways.break_("ses")
+    work(world, priority)
+    carry_on(world)
+    assert world.gateways.requests("ses") == 1
+    assert sent_through(world, [message]) == {"postal": 1}
+
+
+def test_what_is_urgent_names_a_drained_gateway_all_the_same(world, control):
+    control.drain(ANN, *POSTAL, why=WHY)
+    message = world.one("P0", gateway_pinned=True)
+    work(world, "P0")
+    assert sent_through(world, [message]) == {"postal": 1}
+
+
+def test_a_campaign_stays_with_the_gateway_that_it_names_where_that_fails(world):
+    message = world.one("P3", gateway="ses", gateway_pinned=True)
+    world.gateways.break_("ses")
+    work(world)
+    carry_on(world)
+    assert world.gateways.taken(message.uuid) == []
+
+
+def test_a_test_message_goes_through_its_gateway_or_not_at_all(world, control):
+    accepted = control.test(ANN, *SES, "ann@example.com", why=WHY)
+    world.gateways.break_("ses")
+    work(world, "P4")
+    carry_on(world)
+    assert world.gateways.taken(accepted.uuid) == []
+
+
 def test_who_took_it_out_of_use_and_why_is_shown_audited_and_told(world, control):
     view = control.drain(ANN, *POSTAL, why=WHY)
     assert (view.drained, view.drained_by, view.drained_why) == (True, "ann", WHY)
