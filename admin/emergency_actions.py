@@ -123,7 +123,7 @@ class EmergencyActions:
         # It is in force already: counting what waits delays nothing.
         found = self._service.would_stop(draft)
         what = link(named(stop).capitalize(), address_of(stop))
-        return told("{} is stopped. {} {}", what, said, _kept(found))
+        return told("{} is stopped. {} {}", what, said, _kept(scope, found))
 
     def _preview_resume(self, wish: Wish) -> Preview:
         stops = self._stops(wish)
@@ -186,7 +186,8 @@ def waiting(stop: StopView) -> str:
     """Say how many wait because of a stop, and how many will."""
     if stop.waiting is None:
         return "What waits because of it was not counted."
-    return _kept(Waiting(due=stop.waiting, later=stop.later or 0, at_least=bool(stop.at_least)))
+    found = Waiting(due=stop.waiting, later=stop.later or 0, at_least=bool(stop.at_least))
+    return _kept(stop.scope, found)
 
 
 def counted(number: int, at_least: bool) -> str:  # noqa: FBT001 - Both belong together.
@@ -194,9 +195,14 @@ def counted(number: int, at_least: bool) -> str:  # noqa: FBT001 - Both belong t
     return f"{number:,}{' or more' if at_least else ''}"
 
 
-def _kept(found: Waiting) -> str:
+def _kept(scope: StopScope, found: Waiting) -> str:
     one = found.due == 1 and not found.at_least
-    due = f"{counted(found.due, found.at_least)} {'message waits' if one else 'messages wait'} because of it"
+    due = f"{counted(found.due, found.at_least)} {'message' if one else 'messages'}"
+    if scope is StopScope.GATEWAY:
+        # Most of these do not wait: the next gateway takes them.
+        were, wait = ("was", "waits") if one else ("were", "wait")
+        return f"{due} due now {were} to go by it, and {wait} only where no other gateway may take over."
+    due += f" {'waits' if one else 'wait'} because of it"
     return f"{due}; {counted(found.later, found.at_least)} more will when due." if found.later else f"{due}."
 
 

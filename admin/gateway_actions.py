@@ -5,6 +5,7 @@ from functools import partial
 
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
+from admin.formats import percent
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Invalid, NotFound
 from app.services.gateways import GatewayChanges, GatewaysService, GatewayView
@@ -90,7 +91,7 @@ class GatewayActions:
             question=f"{label}: {view.gateway} ({view.channel})",
             facts=(
                 ("It carries now", "nothing counted" if rate is None else f"{rate:,.1f} messages a second"),
-                ("Success in the last hour", "nothing counted" if success is None else f"{success:.1%}"),
+                ("Accepted in the last hour", "nothing tried" if success is None else percent(success)),
                 ("Others for its channel", ", ".join(self._others(view)) or "none: everything would wait"),
             ),
             warning=warning,

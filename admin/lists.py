@@ -12,6 +12,8 @@ from admin.page import Page, expose
 from app.errors import Faults, Invalid
 
 PAGE = 50
+# So much of what cannot be is said again.
+_QUOTED = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +95,7 @@ class ListPage(Page):
             if "\x00" in value:
                 faults.add(each.name, "has a character that nothing can have")
             elif value and each.choices and value not in dict(each.choices):
-                faults.add(each.name, "must be one of those in the list")
+                faults.add(each.name, f"must be one of those in the list, not {value[:_QUOTED]!r}")
         faults.end()
 
     def _list(self, wanted: Mapping[str, str], found: Found, faults: Mapping[str, str]) -> str:

@@ -127,6 +127,9 @@ def test_the_question_about_a_gateway_says_who_takes_over(as_role, app):
     asked = browser.post("/admin/emergency/do/stop", {"selected": "gateway:postal"}).get_data(as_text=True)
     assert "<dt>Due now, of gateway postal</dt><dd>2</dd>" in asked
     assert "goes by sendgrid" in asked
+    do(browser, "stop", "gateway:postal")
+    told = "2 messages due now were to go by it, and wait only where no other gateway may take over."
+    assert told in browser.get("/admin/emergency/").get_data(as_text=True)
 
 
 def test_sending_is_resumed_at_once_or_by_and_by(as_role, app):
