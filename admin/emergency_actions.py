@@ -192,10 +192,14 @@ def waiting(stop: StopView) -> str:
 
 def counted(number: int, at_least: bool) -> str:  # noqa: FBT001 - Both belong together.
     """Write a count that may not have come to its end."""
+    if at_least and not number:
+        return "not known: none among the first looked at"
     return f"{number:,}{' or more' if at_least else ''}"
 
 
 def _kept(scope: StopScope, found: Waiting) -> str:
+    if found.at_least and not found.due:
+        return "Whether messages wait because of it is not known: none of the first looked at does."
     one = found.due == 1 and not found.at_least
     due = f"{counted(found.due, found.at_least)} {'message' if one else 'messages'}"
     if scope is StopScope.GATEWAY:

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from app.db.tables import api_clients, audit_log, controls, lane_flows, message_queue
+from app.db.tables import api_clients, audit_log, controls, lane_flows, message_queue, message_templates
 from app.domain.vocabulary import Channel
+from app.services.controls import stopping
 
 M = message_queue.c
 # What the questions of an action begin with.
@@ -119,6 +120,18 @@ def test_the_question_counts_what_is_meant_and_the_answer_what_waits(as_role, ap
     assert (
         page.count("3 messages wait because of it; 1 more will when due.") == 2
     )  # The answer, and the stop.
+
+
+def test_what_was_not_counted_to_the_end_is_said_to_be_more_or_not_known(as_role, app, monkeypatch):
+    monkeypatch.setattr(stopping, "COUNTED", 2)
+    put(app, 3)
+    browser = as_role("operator")
+    asked = browser.post("/admin/emergency/do/stop", {"selected": "channel:email"}).get_data(as_text=True)
+    assert "<dd>2 or more</dd>" in asked
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(message_templates).values(slug="spring", channel="email", name="Spring"))
+    asked = browser.post("/admin/emergency/do/stop", {"selected": "template:spring"}).get_data(as_text=True)
+    assert "<dt>Due now, of template spring</dt><dd>not known: none among the first looked at</dd>" in asked
 
 
 def test_the_question_about_a_gateway_says_who_takes_over(as_role, app):

@@ -16,9 +16,9 @@ from app.queue import PACKAGE
 from app.services.controls.views import Procedure, StopState, StopView, Waiting
 from app.services.sending.withholding import reason
 
-# So far is looked into each caller's messages on a channel for what waits.
+# So far is looked into each caller's messages on a channel for what waits, and so far into all of them.
 COUNTED = 10_000
-LOOKED = 50_000
+LOOKED = 20_000
 LONGEST_RAMP = timedelta(days=1)
 LONGEST_STOP = timedelta(days=3650)
 
