@@ -72,3 +72,11 @@ def test_emergencies_go_at_once_after_a_stop_that_others_grow_after():
     gradual = stop(includes_p0=True, ends_at=NOON, ramp_until=NOON + 10 * MINUTE)
     assert stops_of_lane([gradual], Priority.P0, NOON + MINUTE) is NOTHING_STOPPED
     assert stops_of_lane([gradual], Priority.P1, NOON + MINUTE).growing == ((gradual, 0.1),)
+
+
+def test_of_two_stops_of_one_thing_the_one_that_lets_less_go_counts():
+    ends = [NOON + 5 * MINUTE, NOON + 50 * MINUTE]
+    stops = [stop("batch", "8", id=number, ends_at=NOON, ramp_until=end) for number, end in enumerate(ends)]
+    for some in (stops, stops[::-1]):
+        found = stops_of_lane(some, Priority.P3, NOON + 2 * MINUTE)
+        assert found.growth([StopScope.BATCH]) == {StopScope.BATCH: {"8": 0.1}}

@@ -41,6 +41,14 @@ def test_a_percentile_is_in_the_bucket_of_the_true_one(latencies, share):
     assert below <= found <= edges[min(bucket + 1, len(edges) - 1)]
 
 
+def test_a_percentile_inside_a_bucket_is_found_in_proportion():
+    assert [timed(*[90] * 10).percentile(share) for share in (0.2, 0.5, 1.0)] == [80.0, 87.5, 100.0]
+
+
+def test_what_took_as_long_as_a_bucket_s_bound_is_in_that_bucket():
+    assert [timed(milliseconds).latencies.index(1) for milliseconds in (99, 100, 101)] == [5, 5, 6]
+
+
 def slow(share, since=LONG, usual=100.0):
     return next_share(share, timed(*[900] * 30), usual, since)
 
@@ -93,6 +101,10 @@ def test_thrice_of_next_to_nothing_is_not_slow():
     assert next_share(1.0, timed(*[60] * 30), 5.0, LONG) == 1.0
 
 
+def test_a_little_more_than_next_to_nothing_is_well():
+    assert next_share(0.5, timed(*[90] * 30), 5.0, LONG) == 0.7
+
+
 def test_nothing_is_slow_while_nobody_knows_what_is_usual():
     assert slow(1.0, usual=None) == 1.0
 
@@ -109,3 +121,8 @@ def test_an_hour_of_trouble_does_not_become_usual():
 
 def test_two_stretches_are_too_few_to_say_what_is_usual():
     assert usual_p95([timed(*[90] * 30)] * 2) is None
+
+
+def test_stretches_in_which_hardly_anything_was_sent_do_not_say_what_is_usual():
+    assert usual_p95([timed(*[90] * 19)] * 5) is None
+    assert usual_p95([timed(*[9000] * 19)] * 5 + [timed(*[90] * 20)] * 3) <= 100
