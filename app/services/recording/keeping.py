@@ -16,6 +16,10 @@ from app.queue import PACKAGE
 # A round takes no more than this, so that what it costs stays small beside what it saves.
 MOST_TOGETHER = 64
 MOST_BYTES = 4 * 1024 * 1024
+# Where several come at once, more are about to: a round waits so long for them, unless it has many already.
+# Whoever tells us waits for seconds; one who comes alone waits for nobody.
+GATHERED_FOR = 0.002  # seconds
+MANY = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +57,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._writing = False
+        self._crowded = False
+        self._never = threading.Event()  # a thread's own way to sleep
 
     def keep(self, letter: Letter) -> None:
         """Return once the letter is committed; raises Unavailable where the database is not there."""
@@ -69,9 +75,12 @@ class Keeper:
 
     def _write_round(self) -> None:
         """Write what waits by now, the own letter first, and leave the rest to who waits longest."""
+        if self._crowded and len(self._waiting) < MANY:
+            self._never.wait(GATHERED_FOR)
         with self._lock:
             together = _together(self._waiting)
             del self._waiting[: len(together)]
+            self._crowded = len(together) > 1
         try:
             self._write_all(together)
         finally:
@@ -80,6 +89,7 @@ class Keeper:
                 each.turn.release()
             with self._lock:
                 self._writing = bool(self._waiting)
+                self._crowded |= self._writing
                 if self._waiting:
                     self._waiting[0].turn.release()
 

@@ -80,6 +80,28 @@ def test_those_that_come_while_one_is_written_are_written_together(slow, world):
     assert {row.request_id for row in kept(world)} == {f"r{n}" for n in range(-1, 7)}
 
 
+def test_who_comes_alone_waits_for_nobody(keeper, world, monkeypatch):
+    monkeypatch.setattr(keeping, "GATHERED_FOR", 600.0)
+    for number in range(3):
+        keeper.keep(letter(number))
+    assert len(kept(world)) == 3
+
+
+def test_after_a_crowd_a_round_waits_for_those_who_follow(slow, monkeypatch):
+    monkeypatch.setattr(keeping, "GATHERED_FOR", 0.5)
+    assert beside(slow, [letter(n) for n in range(3)]) == [None] * 4
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(slow.keep, [letter(10), letter(11)]))
+    assert slow.rounds == [1, 3, 2]
+
+
+def test_a_round_that_has_many_waits_no_longer(slow, monkeypatch):
+    monkeypatch.setattr(keeping, "GATHERED_FOR", 600.0)
+    monkeypatch.setattr(keeping, "MANY", 7)
+    assert beside(slow, [letter(n) for n in range(7)]) == [None] * 8
+    assert slow.rounds == [1, 7]
+
+
 def test_a_round_takes_only_so_much(slow, monkeypatch):
     monkeypatch.setattr(keeping, "MOST_TOGETHER", 2)
     assert beside(slow, [letter(n) for n in range(5)]) == [None] * 6
