@@ -33,7 +33,7 @@ AT_MOST = 200
 FACTS_AT_A_TIME = 2_500
 # A transaction for each request costs five times what one for twenty does: where fewer came than could
 # have been taken, more are waited for so long.
-GATHERED_FOR = 0.02  # seconds
+GATHERED_FOR = 0.05  # seconds
 # A request that could not be processed so often is put aside for people to look at.
 MOST_TRIES = 10
 # What one request can do to its processing, a vendor's surprise in the body included; and what was proven
