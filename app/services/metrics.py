@@ -7,6 +7,7 @@ be there before this module is imported.
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -85,10 +86,14 @@ _PACES_LOWERED = Counter(
     "tocsin_paces_lowered", "Times that a gateway was sent to more slowly, as it asked for", ("gateway",)
 )
 
+# What every request asks for, of which there are few; looking for a child takes longer than counting.
+_requests = cache(_REQUESTS.labels)
+_webhooks = cache(_WEBHOOKS.labels)
+
 
 def count_request(route: str, status: int) -> None:
     """Count an answered request; `route` is the rule, never the path, so that there are few."""
-    _REQUESTS.labels(route, f"{status // 100}xx").inc()
+    _requests(route, f"{status // 100}xx").inc()
 
 
 def observe_accept(priority: Priority, took: timedelta) -> None:
@@ -98,7 +103,7 @@ def observe_accept(priority: Priority, took: timedelta) -> None:
 
 def count_webhook(gateway: str, result: str) -> None:
     """Count a webhook: accepted, forged or unproven."""
-    _WEBHOOKS.labels(gateway, result).inc()
+    _webhooks(gateway, result).inc()
 
 
 def count_outcomes(priority: Priority, gateway: str, outcomes: Mapping[OutcomeClass, int]) -> None:
