@@ -121,14 +121,13 @@ def check_key(
     max_per_minute: int | None,
 ) -> None:
     """Raise Invalid with all that is wrong with a wish for a key."""
-    allowed = allowed_addresses
     found = [*name_faults("name", name)]
     unknown = [scope for scope in scopes if scope not in SCOPES]
     if unknown or not scopes:
         found.append(Fault("scopes", f"must be some of {', '.join(SCOPES)}"))
     if expires_at is not None and (expires_at.utcoffset() is None or expires_at <= datetime.now(UTC)):
         found.append(Fault("expires_at", "must be a time ahead, with its offset from UTC"))
-    if allowed is not None and not (allowed and all(_is_network(text) for text in allowed)):
+    if allowed_addresses is not None and not (allowed_addresses and all(map(_is_network, allowed_addresses))):
         found.append(Fault("allowed_addresses", "must be addresses or networks, as in 192.0.2.0/24"))
     if max_per_minute is not None and not 0 < max_per_minute <= _MOST_PER_MINUTE:
         found.append(Fault("max_per_minute", f"must be from 1 to {_MOST_PER_MINUTE}"))
