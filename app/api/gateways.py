@@ -117,7 +117,7 @@ def undrain(app: App, call: Call, channel: Channel, gateway: str, body: Why) -> 
 def disable(app: App, call: Call, channel: Channel, gateway: str, body: Why) -> Response:
     """Take a gateway out of use.
 
-    It gets nothing at all; messages that name it wait.
+    It gets nothing at all; messages that name it wait, but for P0 and P4, which go elsewhere.
     """
     return answer(200, app.gateway_control.disable(call.who, channel, gateway, why=body.why))
 

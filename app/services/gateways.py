@@ -151,7 +151,7 @@ class GatewaysService:
         return self._use(who, channel, gateway, "undrain", why=why)
 
     def disable(self, who: Who, channel: Channel, gateway: str, *, why: str) -> GatewayView:
-        """Give it nothing at all; messages that name it wait."""
+        """Give it nothing at all; messages that name it wait, but for P0 and P4, which go elsewhere."""
         return self._use(who, channel, gateway, "disable", why=why)
 
     def enable(self, who: Who, channel: Channel, gateway: str, *, why: str) -> GatewayView:
