@@ -26,7 +26,11 @@ class GatewayActions:
             ),
             "undrain": self._plain("undrain", "Use again", service.undrain, ""),
             "disable": self._plain(
-                "disable", "Disable", service.disable, "It gets nothing; what names it waits, emergencies go elsewhere.", danger=True
+                "disable",
+                "Disable",
+                service.disable,
+                "It gets nothing; what names it waits, but for P0 and P4.",
+                danger=True,
             ),
             "enable": self._plain("enable", "Enable", service.enable, ""),
             "trip": self._plain(
