@@ -299,7 +299,9 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, ge=1, le=40 * 1024 * 1024, description="All attachments of an email together"
     )
     max_body_bytes: int = Field(16 * 1024 * 1024, ge=1024, description="Largest JSON body, bulk included")
-    max_single_body_bytes: int = Field(1024 * 1024, ge=1024, description="Largest body of any other request")
+    max_single_body_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Largest other body, but its attachments"
+    )
 
     # Observing
     log_format: Literal["console", "json"] = Field("console", description="One readable line, or JSON")

@@ -1,6 +1,7 @@
 """From an operation's declaration to an endpoint: who calls, what came, then the view."""
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -40,7 +41,7 @@ def _endpoint(app: App, edge: Edge, operation: Operation) -> Callable[..., Respo
         address = address_of(environ, proxies)
         caller = _caller(app, environ, address, operation.scope)
         with edge.shares.held(operation.share):
-            raw = b"" if operation.body is None else _raw(app, edge, environ)
+            raw = b"" if operation.body is None else _raw(environ, _limit(app, operation), edge)
             if operation.body is not None:
                 arguments["body"] = read(operation.body, raw)
             if operation.query is not None:
@@ -59,8 +60,14 @@ def _caller(app: App, environ: dict[str, Any], address: str, scope: str | None) 
     return caller
 
 
-def _raw(app: App, edge: Edge, environ: dict[str, Any]) -> bytes:
+def _limit(app: App, operation: Operation) -> int:
+    """Say how many bytes a body may have; base64 makes four of three."""
+    files = ceil(app.settings.max_attachments_bytes / 3) * 4 if operation.with_files else 0
+    return app.settings.max_single_body_bytes + files
+
+
+def _raw(environ: dict[str, Any], limit: int, edge: Edge) -> bytes:
     if bodies.media_type(environ) != _JSON:
         raise UnsupportedMediaType("Send the body as application/json.")
     bodies.require_plain(environ)
-    return bodies.whole(environ, app.settings.max_single_body_bytes, edge.patience)
+    return bodies.whole(environ, limit, edge.patience)

@@ -31,6 +31,7 @@ _LOCATION = {"Location": "Where the message can be looked up"}
     "/v1/messages",
     scope="messages:send",
     body=SendMessage,
+    with_files=True,
     idempotent=True,
     problems=(problems.NO_GATEWAY,),
     replies={
@@ -70,6 +71,7 @@ def send(app: App, call: Call, body: SendMessage) -> Response:
     "/v1/messages/preview",
     scope="messages:send",
     body=Message,
+    with_files=True,
     problems=(problems.NO_GATEWAY,),
     replies={200: Reply("As it would be sent, and at what cost", Preview)},
 )

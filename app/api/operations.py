@@ -48,7 +48,10 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """One method of one path. Without a scope, no key is asked for; `body` and `query` are checked first."""
+    """One method of one path. Without a scope, no key is asked for; `body` and `query` are checked first.
+
+    A body `with_files` may be larger by what attachments may have.
+    """
 
     method: str
     rule: str
@@ -62,6 +65,7 @@ class Operation:
     replies: Mapping[int, Reply] = field(default_factory=dict)
     problems: tuple[Kind, ...] = ()
     idempotent: bool = False
+    with_files: bool = False
     share: Share | None = None
 
     @property
@@ -95,6 +99,7 @@ class Resource:
         upload: Upload | None = None,
         problems: tuple[Kind, ...] = (),
         idempotent: bool = False,
+        with_files: bool = False,
         share: Share | None = None,
     ) -> Callable[[View], View]:
         """Declare the function below as an operation; the first line of its docstring is the summary."""
@@ -114,6 +119,7 @@ class Resource:
                     replies=replies,
                     problems=problems,
                     idempotent=idempotent,
+                    with_files=with_files,
                     share=share,
                 )
             )

@@ -222,6 +222,12 @@ def test_attachments_are_for_email_only(api, channel):
     assert fields(send(api, channel, attachments=[file])) == ["attachments"]
 
 
+def test_files_may_have_more_bytes_than_a_body_without_them(api, app):
+    assert app.settings.max_single_body_bytes == 64 * 1024
+    file = {"filename": "plan.pdf", "content_type": "application/pdf", "content": "a" * 1_000_000}
+    assert send(api, "email", attachments=[file]).status_code == 202
+
+
 def test_what_no_gateway_can_express_is_refused_by_its_name(api, app):
     able = {"postal": frozenset({"attachments"})}
     app.__dict__["catalog"] = Catalog(app.engine, ORDER, able)

@@ -108,7 +108,8 @@ def test_a_silent_message_shows_nothing_and_wakes_the_app(sent, tag):
     message = sent(push={"silent": True, "data": {"a": "b"}}, tag=replace(tag, priority=Priority.P0))
     assert message["data"] == {"a": "b", "tocsin": str(replace(tag, priority=Priority.P0))}
     assert "notification" not in message
-    assert "notification" not in message["android"]
+    # With a key of its own, all but four of them would be lost to a device that is away.
+    assert message["android"].keys() == {"priority"}
     assert message["apns"]["payload"] == {"aps": {"content-available": 1}}
     assert message["apns"]["headers"]["apns-push-type"] == "background"
     assert message["apns"]["headers"]["apns-priority"] == "5"
@@ -138,6 +139,10 @@ def test_without_a_limit_none_is_said(sent):
     message = sent(expires_at=None)
     assert "ttl" not in message["android"]
     assert "TTL" not in message["webpush"]["headers"]
+
+
+def test_of_silent_messages_with_the_callers_key_the_last_is_enough(sent):
+    assert sent(push={"silent": True, "collapse_key": "sync"})["android"]["collapse_key"] == "sync"
 
 
 def test_the_callers_collapse_key_is_used_where_it_fits(sent):

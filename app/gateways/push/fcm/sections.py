@@ -38,7 +38,11 @@ def sections(message: Envelope, now: datetime) -> dict[str, dict[str, Any]]:
 
 def _android(message: Envelope, left: timedelta | None, _now: datetime) -> dict[str, Any]:
     key = fitting(collapse_key(message), _KEY_FOR_ANDROID)
-    section: dict[str, Any] = {"collapse_key": key, "priority": "HIGH" if is_urgent(message) else "NORMAL"}
+    section: dict[str, Any] = {"priority": "HIGH" if is_urgent(message) else "NORMAL"}
+    # Of messages with a key, FCM keeps four for a device that is away; of data without one, a hundred. Words
+    # always have a key, and with none of their own all of an app's share one.
+    if words(message) or wishes(message).get("collapse_key"):
+        section["collapse_key"] = key
     if left is not None:
         section["ttl"] = f"{left // timedelta(seconds=1)}s"
     if words(message):
