@@ -1,6 +1,5 @@
 """A push to a device that is gone takes the device out of use; nobody is suppressed."""
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -103,7 +102,7 @@ def test_a_fact_takes_a_device_out_of_use_as_of_when_it_happened(world, device):
         outcome=OutcomeClass.RECIPIENT,
     )
     for at, why in ((fact.occurred_at, None), (world.clock(), "gateway")):
-        heard = Heard(gateway="fcm", fact=replace(fact, key=str(at), occurred_at=at), inbox=None)
+        heard = Heard(gateway="fcm", fact=fact._replace(key=str(at), occurred_at=at), inbox=None)
         with world.tools.engine.begin() as conn:
             record(conn, world.tools, [heard])
         assert state(world) == why

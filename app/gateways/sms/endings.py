@@ -1,6 +1,6 @@
 """How a text can end that a gateway had taken, in our words."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.domain.facts import Fact
 from app.domain.vocabulary import EventType, OutcomeClass
@@ -37,8 +37,8 @@ def ended(fact: Fact, ending: Ending, *, sender: str | None = None) -> list[Fact
 
     `sender` is the number of ours that they opted out of, where the vendor tells it.
     """
-    told = replace(fact, event_type=ending.event_type, outcome=ending.outcome)
+    told = fact._replace(event_type=ending.event_type, outcome=ending.outcome)
     if not ending.opted_out:
         return [told]
     key = key_of(told.key, "opted out")
-    return [told, replace(told, key=key, event_type=EventType.UNSUBSCRIBED, sender=sender)]
+    return [told, told._replace(key=key, event_type=EventType.UNSUBSCRIBED, sender=sender)]

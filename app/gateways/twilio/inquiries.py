@@ -1,7 +1,6 @@
 """Asking Twilio what became of a message: it keeps no name of ours, so a message is known by what it says."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -79,7 +78,7 @@ def _taken(fact: Fact) -> Fact:
     """Take a message in Twilio's queue for the proof that it was taken."""
     if fact.event_type is not EventType.QUEUED:
         return fact
-    return replace(fact, event_type=EventType.SENT, key=key_of(fact.key, "found"))
+    return fact._replace(event_type=EventType.SENT, key=key_of(fact.key, "found"))
 
 
 def _time(text: str) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from app.db.arrays import flags, numbers, texts
+from app.db.arrays import numbers, texts
 from app.db.sql import run
 from app.db.tables import parked_events
 from app.domain.decisions import Decision
@@ -126,30 +126,47 @@ def _questions(heard: Sequence[Heard]) -> dict[str, str]:
 def _advance(conn: sa.Connection, effects: Sequence[Effect]) -> None:
     if not effects:
         return
-    decisions = [effect.decision for effect in effects if effect.decision]
-    parameters = {
-        "ids": numbers(effect.message.id for effect in effects),
-        "priorities": texts(effect.message.priority for effect in effects),
-        "found": texts([effect.found for effect in effects]),
-        "times": texts(effect.at.isoformat() if effect.at else None for effect in effects),
-        "external_ids": texts(effect.external_id for effect in effects),
-        **_columns(decisions),
-    }
-    run(conn, PACKAGE, "advance", parameters)
+    changes = [_change(effect, effect.decision) for effect in effects if effect.decision]
+    columns = map(texts, zip(*changes, strict=True))
+    run(conn, PACKAGE, "advance", dict(zip(_CHANGED, columns, strict=True)))
 
 
-def _columns(decisions: Sequence[Decision]) -> dict[str, str]:
-    return {
-        "statuses": texts([decision.status for decision in decisions]),
-        "gateways": texts([decision.gateway for decision in decisions]),
-        "delays": numbers(decision.delay.total_seconds() for decision in decisions),
-        "extensions": numbers(decision.extends.total_seconds() for decision in decisions),
-        "rounds": numbers(decision.attempts for decision in decisions),
-        "tried": texts(",".join(decision.tried) for decision in decisions),
-        "duplicates": flags(decision.possible_duplicate for decision in decisions),
-        "errors": texts(decision.error for decision in decisions),
-        "error_classes": texts(decision.error_class for decision in decisions),
-    }
+# What advance takes, in the order of a change.
+_CHANGED = (
+    "ids",
+    "priorities",
+    "found",
+    "times",
+    "external_ids",
+    "statuses",
+    "gateways",
+    "delays",
+    "extensions",
+    "rounds",
+    "tried",
+    "duplicates",
+    "errors",
+    "error_classes",
+)
+
+
+def _change(effect: Effect, decision: Decision) -> tuple[str | None, ...]:
+    return (
+        str(effect.message.id),
+        effect.message.priority,
+        effect.found,
+        effect.at.isoformat() if effect.at else None,
+        effect.external_id,
+        decision.status,
+        decision.gateway,
+        str(decision.delay.total_seconds()),
+        str(decision.extends.total_seconds()),
+        str(decision.attempts),
+        ",".join(decision.tried),
+        "t" if decision.possible_duplicate else "f",
+        decision.error,
+        decision.error_class,
+    )
 
 
 def _log(conn: sa.Connection, effects: Iterable[Effect]) -> None:

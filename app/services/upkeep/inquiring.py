@@ -1,7 +1,7 @@
 """Asking gateways about held messages, where a gateway can be asked: what it has was sent."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -148,7 +148,7 @@ def _alike(conn: sa.Connection, gateway: str, message: Claimed) -> int:
 
 def _heard(gateway: str, found: Sighting) -> list[Heard]:
     return [
-        Heard(gateway=gateway, inbox=None, fact=replace(fact, data={**fact.data, "looked_up": True}))
+        Heard(gateway=gateway, inbox=None, fact=fact._replace(data={**fact.data, "looked_up": True}))
         for fact in found.facts
     ]
 

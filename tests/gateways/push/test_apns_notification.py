@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -91,7 +90,7 @@ def test_each_push_type_has_its_topic(sent, kind, topic):
 def test_the_lane_decides_the_priority_but_nothing_in_the_background_is_urgent(
     sent, tag, priority, kind, expected
 ):
-    headers, _ = sent(tag=replace(tag, priority=priority), push={"push_type": kind})
+    headers, _ = sent(tag=tag._replace(priority=priority), push={"push_type": kind})
     assert headers["apns-priority"] == expected
 
 

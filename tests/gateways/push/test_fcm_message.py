@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -91,7 +90,7 @@ def test_topics_and_conditions_are_targets_of_their_own(sent, address, name, val
     ],
 )
 def test_the_lane_decides_who_is_woken(sent, tag, priority, *, android, apple, web):
-    message = sent(tag=replace(tag, priority=priority))
+    message = sent(tag=tag._replace(priority=priority))
     assert message["android"]["priority"] == android
     assert message["apns"]["headers"]["apns-priority"] == apple
     assert message["webpush"]["headers"]["Urgency"] == web
@@ -105,8 +104,8 @@ def test_title_image_badge_and_sound_reach_every_kind_of_device(sent):
 
 
 def test_a_silent_message_shows_nothing_and_wakes_the_app(sent, tag):
-    message = sent(push={"silent": True, "data": {"a": "b"}}, tag=replace(tag, priority=Priority.P0))
-    assert message["data"] == {"a": "b", "tocsin": str(replace(tag, priority=Priority.P0))}
+    message = sent(push={"silent": True, "data": {"a": "b"}}, tag=tag._replace(priority=Priority.P0))
+    assert message["data"] == {"a": "b", "tocsin": str(tag._replace(priority=Priority.P0))}
     assert "notification" not in message
     # With a key of its own, all but four of them would be lost to a device that is away.
     assert message["android"].keys() == {"priority"}

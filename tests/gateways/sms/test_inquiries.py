@@ -182,7 +182,7 @@ def test_bandwidths_other_texts_are_not_taken_for_this_one(other):
 
 
 def test_messagebirds_texts_by_another_name_are_not_taken_for_this_one():
-    earlier = str(replace(TAG, attempt=1))
+    earlier = str(TAG._replace(attempt=1))
     assert seen(MESSAGEBIRD, "items", {**MESSAGEBIRDS, "reference": earlier}) == []
 
 
