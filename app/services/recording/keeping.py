@@ -16,8 +16,8 @@ from app.queue import PACKAGE
 # A round takes no more than this, so that what it costs stays small beside what it saves.
 MOST_TOGETHER = 64
 MOST_BYTES = 4 * 1024 * 1024
-# Where several come at once, more are about to: a round waits so long for them, unless it has many already.
-# Whoever tells us waits for seconds; one who comes alone waits for nobody.
+# Where several come at once, as many are about to come again: a round waits so long for them, and for no more
+# than these. Whoever tells us waits for seconds; one who comes alone waits for nobody.
 GATHERED_FOR = 0.002  # seconds
 MANY = 16
 
@@ -57,14 +57,16 @@ class Keeper:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
         self._writing = False
-        self._crowded = False
-        self._never = threading.Event()  # a thread's own way to sleep
+        self._expected = 1
+        self._complete = threading.Event()
 
     def keep(self, letter: Letter) -> None:
         """Return once the letter is committed; raises Unavailable where the database is not there."""
         own = _Waiting(letter)
         with self._lock:
             self._waiting.append(own)
+            if len(self._waiting) >= self._expected:
+                self._complete.set()
             others_write, self._writing = self._writing, True
         if others_write:
             own.turn.acquire()
@@ -75,12 +77,10 @@ class Keeper:
 
     def _write_round(self) -> None:
         """Write what waits by now, the own letter first, and leave the rest to who waits longest."""
-        if self._crowded and len(self._waiting) < MANY:
-            self._never.wait(GATHERED_FOR)
+        self._complete.wait(GATHERED_FOR)
         with self._lock:
             together = _together(self._waiting)
             del self._waiting[: len(together)]
-            self._crowded = len(together) > 1
         try:
             self._write_all(together)
         finally:
@@ -89,7 +89,9 @@ class Keeper:
                 each.turn.release()
             with self._lock:
                 self._writing = bool(self._waiting)
-                self._crowded |= self._writing
+                self._expected = min(len(together) + len(self._waiting), MANY)
+                if len(self._waiting) < self._expected:
+                    self._complete.clear()
                 if self._waiting:
                     self._waiting[0].turn.release()
 
