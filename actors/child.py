@@ -72,8 +72,7 @@ def _work(settings: Settings, crew: Crew, board: Board, place: int, parent: int)
     heart.start()
     beside = _beside(app, crew, board, place)
     while not tools.stopping.wait(LOOK):
-        if share := crew.share(board.running):
-            tools.places.each = share
+        tools.places.each = crew.share(board.running)
         _follow(staff, tools, heart, board, place)
         if os.getppid() != parent:
             log.error("the parent is gone", lane=crew.name)

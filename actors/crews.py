@@ -21,8 +21,8 @@ _OF_A_PROCESS = 60
 class Crew:
     """The workers of one lane, or those of no lane, in one process or several.
 
-    With a `lane` their number follows its load, and they share `connections` to gateways; without one
-    there are always `threads`. No process has more than `most` threads.
+    With a `lane` their number follows its load; without one there are always `threads`. No process has
+    more than `most` of them. They share `connections` to gateways.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Crew:
     threads: int
     most: int
     lane: Lane | None = None
-    connections: int | None = None
+    connections: int
     niceness: int = 0
     emergency: bool = False
 
-    def share(self, threads: int) -> int | None:
-        """Say how many requests each of so many threads may have in flight; None where that is not bound."""
-        return None if self.connections is None else max(1, self.connections // max(1, threads))
+    def share(self, threads: int) -> int:
+        """Say how many requests each of so many threads may have in flight."""
+        return max(1, self.connections // max(1, threads))
 
     @property
     def places(self) -> int:
@@ -52,6 +52,7 @@ def crews(settings: Settings) -> list[Crew]:
         threads=2,
         most=2,
         niceness=BULK_NICENESS,
+        connections=settings.gateway_connections,
     )
     return [*(_crew(settings, lane) for lane in settings.lanes.values()), incoming]
 
@@ -65,7 +66,7 @@ def _crew(settings: Settings, lane: Lane) -> Crew:
         threads=lane.min_threads,
         most=lane.min_threads if emergency else min(most, max(lane.min_threads, lane.max_threads)),
         lane=None if emergency else lane,
-        connections=None if emergency else settings.gateway_connections,
+        connections=settings.gateway_connections,
         niceness=_niceness(lane),
         emergency=emergency,
     )

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         256,
         ge=1,
         le=100_000,
-        description="Requests in flight of one lane on a machine, but emergencies",
+        description="Requests in flight of one lane on a machine",
     )
 
     postal_url: str | None = Field(None, description="Postal's address, as in https://postal.example.com")

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -180,4 +179,4 @@ def _most_in_flight(hit: list[int], kind: str) -> int:
 
 def _most_of(crew: Crew, concurrency: int, *, whole: bool) -> int:
     threads = crew.lane.max_threads if crew.lane and whole else crew.most
-    return min(threads * concurrency, crew.connections or sys.maxsize)
+    return min(threads * concurrency, crew.connections)

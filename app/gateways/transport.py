@@ -45,10 +45,9 @@ class Transport:
             raise ValueError(f"concurrency is 1 to {MAX_CONCURRENCY}, not {concurrency}")
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, concurrency)
-        # Room for two gateways' connections, so that failing over to and fro closes none.
-        self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
         self._most = concurrency
         self._places = places or Places(concurrency)
+        self._kept = 0
         self._filled_at = 0.0
         self._sockets = Sockets()
         self._busy = False
@@ -98,6 +97,7 @@ class Transport:
     def _rounds(self, pull: Pull[T]) -> Iterator[Finished[T]]:
         held = False
         while True:
+            self._keep()
             finished = self._collect()
             if finished:
                 held = False
@@ -111,6 +111,15 @@ class Transport:
             elif not finished:
                 self._wait(LONGEST_WAIT if held or not self._room else LONGEST_EMPTY)
             self._multi.perform()
+
+    def _keep(self) -> None:
+        """Have no more connections open than there are places for, at a server that others want to reach too.
+
+        There is room for two gateways' connections, so that failing over to and fro closes none.
+        """
+        if self._kept != 2 * self._allowed:
+            self._kept = 2 * self._allowed
+            self._multi.setopt(pycurl.M_MAXCONNECTS, self._kept)
 
     @property
     def _under_way(self) -> int:

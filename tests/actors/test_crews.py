@@ -17,9 +17,5 @@ def test_a_lanes_threads_share_its_connections_and_none_goes_without(threads, ea
     assert crew("campaigns").share(threads) == each
 
 
-def test_emergencies_have_as_many_as_they_want():
-    assert crew("emergency").share(10) is None
-
-
 def test_no_process_has_more_threads_than_select_can_see_requests_of():
     assert all(crew.most * 64 < 1024 for crew in crews(SETTINGS))
