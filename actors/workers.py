@@ -67,6 +67,9 @@ class _Parent:
         # What is imported stays for good: looking through it again and again for garbage cost a third of
         # the time of whoever works through thousands of events, and memory that children could share.
         gc.freeze()
+        # A claim's messages live until it is settled: looking through them each time that seven hundred
+        # objects were made finds nothing, and cost every tenth microsecond.
+        gc.set_threshold(50_000, 20, 100)
         while not self.stopping:
             for child in self.children:
                 self._see_to(child)
