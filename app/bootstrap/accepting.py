@@ -19,7 +19,7 @@ from app.services.trial_messages import TrialMessages
 class Accepting(Gateways):
     @cached_property
     def messages(self) -> MessageService:
-        return MessageService(self.engine, self.catalog, self.wake, self.settings)
+        return MessageService(self.engine, self.catalog, self.wake, self.settings, self.way)
 
     @cached_property
     def trials(self) -> TrialMessages:

@@ -56,6 +56,7 @@ class Sending(Accepting, Limiting, Audience):
             minutes=MinuteCounts(self.redis),
             topic_sync=self.topic_sync,
             traces=self.traces,
+            way=self.way,
         )
 
 

@@ -16,6 +16,7 @@ from app.errors import ConfigurationError
 from app.services.clock import DatabaseClock
 from app.services.sending.stops import Bell, StopWatch
 from app.services.tracing import Traces
+from app.services.way import Way
 from app.settings import Settings
 from app.wake import BrokerWake, Doorbell, GatheringWake, Wake
 
@@ -70,6 +71,11 @@ class Servers:
     def clock(self) -> DatabaseClock:
         """The time that decides what is due; the host's own until `look` or `keep` is called."""
         return DatabaseClock(self.engine)
+
+    @cached_property
+    def way(self) -> Way:
+        """What keeps bulk work of this machine out of emergencies' way."""
+        return Way(self.settings.prometheus_multiproc_dir)
 
     @cached_property
     def traces(self) -> Traces | None:

@@ -24,6 +24,7 @@ from app.services.planning import Plan, plan, require_gateway, shared_columns
 from app.services.requests import BulkHead, Reject, Row
 from app.services.staging import LEASE, Upload, discard, discard_lapsed, drop_duplicates, renew
 from app.services.views import BatchAccepted
+from app.services.way import Way
 from app.settings import Settings
 from app.wake import Wake
 
@@ -36,7 +37,8 @@ _TRIES = 3
 class BulkIntake:
     """Takes bulk requests in; see MessageService.send_bulk."""
 
-    def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings) -> None:
+    def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings, way: Way) -> None:
+        self._way = way
         self._engine = engine
         self._catalog = catalog
         self._wake = wake
@@ -60,7 +62,8 @@ class BulkIntake:
             if not isinstance(begun, Upload):
                 return _replayed(begun, rows, request_hash)
             check = RowCheck(head, the_plan, self._settings.phone_region)
-            accepted = self._all_or_nothing(begun, head, check, rows, request_hash, noted=noted)
+            inflow = Inflow(self._engine, begun.id, check, self._way if the_plan.lane.held_back else None)
+            accepted = self._all_or_nothing(begun, head, inflow, rows, request_hash, noted=noted)
         self._wake.batch(the_plan.lane.priority, begun.id)
         good = accepted.received - accepted.invalid
         count_accepted(the_plan.lane.priority, head.channel, good, bulk=True)
@@ -85,14 +88,13 @@ class BulkIntake:
         self,
         upload: Upload,
         head: BulkHead,
-        check: RowCheck,
+        inflow: Inflow,
         rows: Iterable[Row | Reject],
         request_hash: Callable[[], bytes],
         *,
         noted: Noted | None,
     ) -> BatchAccepted:
         try:
-            inflow = Inflow(self._engine, upload.id, check)
             inflow.take(rows)
             return self._finish(upload, head, inflow, request_hash(), noted)
         except BaseException:

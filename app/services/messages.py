@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
 from app.domain.callers import Caller
-from app.domain.vocabulary import Channel, EventType, Status
+from app.domain.vocabulary import Channel, EventType, Priority, Status
 from app.services.accepting import accept
 from app.services.batches import batch_rejects_page, batch_view, cancel_batch
 from app.services.bulk import BulkIntake, Noted
@@ -29,6 +29,7 @@ from app.services.views import (
     Page,
     RejectView,
 )
+from app.services.way import Way
 from app.settings import Settings
 from app.wake import Wake
 
@@ -39,13 +40,14 @@ class MessageService:
     A caller sees and changes its own messages; one with the scope `admin` those of all.
     """
 
-    def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings) -> None:
+    def __init__(self, engine: sa.Engine, catalog: Catalog, wake: Wake, settings: Settings, way: Way) -> None:
         self._engine = engine
         self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._catalog = catalog
         self._wake = wake
         self._settings = settings
-        self._intake = BulkIntake(engine, catalog, wake, settings)
+        self._way = way
+        self._intake = BulkIntake(engine, catalog, wake, settings, way)
 
     def send(
         self,
@@ -62,6 +64,9 @@ class MessageService:
         Raises Invalid with all faults, Forbidden, NoGateway, InFlight while the first request with
         the key runs, KeyReused where the key came with another digest.
         """
+        is_emergency = (request.priority or request.message_type.priority) is Priority.P0
+        if is_emergency and caller.may("messages:p0"):
+            self._way.take()
         by_device = request.channel is Channel.PUSH and request.recipient_address is None
         accepted = (accept_for_devices if by_device else accept)(
             self._engine,

@@ -11,6 +11,7 @@ from app.services.devices import DeviceDraft, DeviceService
 from app.services.messages import MessageService
 from app.services.requests import SendRequest
 from app.services.sending import lane
+from app.services.way import Way
 from app.wake import NoWake
 from tests.world import only
 
@@ -32,7 +33,7 @@ def push(world):
         body_text="Spring is here.",
     )
     tools = world.tools
-    service = MessageService(tools.engine, tools.catalog, NoWake(), world.app.settings)
+    service = MessageService(tools.engine, tools.catalog, NoWake(), world.app.settings, Way(None))
     return service.send(CALLER, request)
 
 

@@ -58,6 +58,7 @@ def process(tools: Tools) -> int:
     """
     done, last, singly_until, limit = 0, 0, 0, AT_FIRST
     while not tools.stopping.is_set():
+        tools.way.give()
         with _collecting_later():
             rows, facts = _attempt(tools, last, 1 if last < singly_until else limit)
         if not rows:

@@ -15,7 +15,7 @@ from app.domain.decisions import Decision, decide, put_back
 from app.domain.lanes import Lane
 from app.domain.outcomes import Outcome
 from app.domain.stops import NOTHING_STOPPED, LaneStops
-from app.domain.vocabulary import ConfigScope, OutcomeClass
+from app.domain.vocabulary import ConfigScope, OutcomeClass, Priority
 from app.errors import ClaimClosed, Unavailable
 from app.gateways.base import Envelope, HttpFailure, HttpResponse, Request, outcome_of_failure
 from app.queue.claims import Claim
@@ -86,11 +86,15 @@ class ClaimRun:
     def begin(self) -> None:
         """Find out what may go now."""
         count_claimed(self._lane.priority, len(self._all))
+        if self._lane.priority is Priority.P0:
+            self._tools.way.take()
         self._guarded(lambda: self._sort_out(self._all))
 
     def pull(self, free: int) -> list[tuple[Work, Request]]:
         """Give up to `free` requests, marked as started in the ledger; none where all have begun."""
         given: list[tuple[Work, Request]] = []
+        if self._lane.held_back:
+            self._tools.way.give()
         # What cannot be said leaves no request, and others may be queued behind it.
         while free and self._queue and not given:
             given = self._guarded(lambda: self._next(free)) or []

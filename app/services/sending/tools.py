@@ -29,6 +29,7 @@ from app.services.sending.stopping import Stop
 from app.services.sending.stops import StopWatch
 from app.services.topic_sync import TopicSync
 from app.services.tracing import Traces
+from app.services.way import Way
 from app.wake import Wake
 
 
@@ -70,6 +71,7 @@ class Tools:
     topic_sync: TopicSync | None = None
     stopping: Stop = field(default_factory=Stop)
     traces: Traces | None = None
+    way: Way = field(default_factory=lambda: Way(None))
     pulse: Pulse = field(default_factory=Pulse)
     pace: Pace = field(default_factory=Pace)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))

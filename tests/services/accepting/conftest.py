@@ -9,6 +9,7 @@ from app.services.catalog import Catalog
 from app.services.messages import MessageService
 from app.services.senders import SenderDraft, SenderService
 from app.services.templates import TemplateDraft, TemplateService
+from app.services.way import Way
 from app.settings import Settings
 from tests.accepting import WHO, Place, RecordedWakes
 
@@ -27,7 +28,7 @@ def _place(engine) -> Place:
     # The settings' own defaults: neither this machine's environment nor its .env.
     settings = Settings(_env_file=None)
     wakes = RecordedWakes()
-    service = MessageService(engine, catalog, wakes, settings)
+    service = MessageService(engine, catalog, wakes, settings, Way(None))
     place = Place(engine, catalog, settings, wakes, service, caller=None)
     place.caller = place.client("tests", frozenset(SCOPES) - {"admin"})
     SenderService(engine, catalog).save(

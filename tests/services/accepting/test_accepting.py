@@ -15,6 +15,7 @@ from app.services.catalog import Catalog
 from app.services.messages import MessageService
 from app.services.requests import File
 from app.services.suppressions import SuppressionDraft, SuppressionService
+from app.services.way import Way
 from tests.accepting import WHO, email
 
 
@@ -278,7 +279,7 @@ def test_a_channel_without_gateway_says_so(place):
 
 
 def test_without_any_gateway_the_variables_to_set_are_named(place):
-    service = MessageService(place.engine, Catalog(place.engine, {}), place.wakes, place.settings)
+    service = MessageService(place.engine, Catalog(place.engine, {}), place.wakes, place.settings, Way(None))
     with pytest.raises(NoGateway, match="POSTAL_URL"):
         service.send(place.caller, email())
 
@@ -452,7 +453,7 @@ def test_a_key_taken_between_snapshot_and_lock_gives_the_first_answer(place):
 
 def test_a_database_that_is_down_is_unavailable(place):
     engine = make_engine("postgresql://nobody@127.0.0.1:1/none", pool=2, name="test")
-    service = MessageService(engine, place.catalog, place.wakes, place.settings)
+    service = MessageService(engine, place.catalog, place.wakes, place.settings, Way(None))
     try:
         with pytest.raises(Unavailable):
             service.send(place.caller, email())

@@ -12,6 +12,7 @@ from app.services.catalog import Catalog
 from app.services.messages import MessageService
 from app.services.requests import BulkHead, File, Row
 from app.services.senders import SenderDraft, SenderService
+from app.services.way import Way
 from tests.accepting import WHO, email, newsletter
 
 PDF = File(filename="a.pdf", content_type="application/pdf", content=b"%PDF")
@@ -29,7 +30,7 @@ ORDER = {Channel.EMAIL: ("postal", "ses", "sendgrid"), Channel.SMS: ("bandwidth"
 @pytest.fixture
 def place(place):
     place.catalog = Catalog(place.engine, ORDER, ABLE)
-    place.service = MessageService(place.engine, place.catalog, place.wakes, place.settings)
+    place.service = MessageService(place.engine, place.catalog, place.wakes, place.settings, Way(None))
     draft = SenderDraft(address="+12025550123", default_for=tuple(MessageType))
     SenderService(place.engine, place.catalog).save(WHO, Channel.SMS, "hello", draft)
     return place
