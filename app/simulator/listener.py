@@ -2,12 +2,14 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import timedelta
 from typing import Protocol
 
 from granian.constants import HTTPModes, Interfaces
+from granian.net import SocketSpec  # type: ignore[attr-defined]
 from granian.rsgi import Scope
 from granian.server.embed import Server
 
@@ -48,6 +50,16 @@ _PATIENCE = timedelta(seconds=10)
 _BACKLOG = 1024
 
 
+class _Server(Server):
+    """granian, but for the socket by which it looks on Linux whether the port is free, and never closes."""
+
+    def _init_shared_socket(self) -> None:
+        if sys.platform == "linux":
+            self._ssp = SocketSpec(self.bind_addr, self.bind_port, self.backlog)  # type: ignore[assignment]
+        else:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]
+
+
 class Listener:
     """Serves one application on one port of the running event loop, HTTP/1.1 and HTTP/2."""
 
@@ -65,7 +77,7 @@ class Listener:
             if self._server is not None:
                 return
             self._claim()
-            self._server = Server(
+            self._server = _Server(
                 self._application,
                 address=self._host,
                 port=self._port,

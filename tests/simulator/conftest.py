@@ -1,6 +1,5 @@
 import contextlib
 import queue
-import sys
 import threading
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,8 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import orjson
 import pytest
 import urllib3
-from granian.net import SocketSpec
-from granian.server.embed import Server
 
 from app.simulator.background import simulating
 from app.simulator.sender import Delivery
@@ -115,22 +112,6 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_sockets_are_left_behind():
-    """Have granian look at no port before it listens: on Linux it never closes the socket it looks with.
-
-    A simulator looks through all open sockets as it closes; after hundreds of tests that took a second.
-    """
-
-    def describe_only(server):
-        server._ssp = SocketSpec(server.bind_addr, server.bind_port, server.backlog)
-
-    with pytest.MonkeyPatch.context() as patch:
-        if sys.platform == "linux":
-            patch.setattr(Server, "_init_shared_socket", describe_only)
-        yield
 
 
 @pytest.fixture
