@@ -26,9 +26,9 @@ from app.queue.positions import Positions
 from app.services.recording.heard import Heard
 from app.services.recording.record import record
 from app.services.sending import answers, release
-from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.book import open_book
 from app.services.sending.ending import Ending
+from app.services.sending.ways import chain_of, standing_of
 
 FACTS = [
     ("delivered", None),

@@ -20,8 +20,8 @@ from app.domain.vocabulary import (
 )
 from app.queue.rows import Claimed
 from app.services.recording.heard import Heard
-from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.tools import Tools
+from app.services.sending.ways import chain_of, standing_of
 from app.services.suppressing import Blame
 
 _MOVED_TO = {

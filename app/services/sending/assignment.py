@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import datetime, timedelta
 
-from app.domain.decisions import Decision, Event, Standing, put_back
+from app.domain.decisions import Decision, Event, put_back
 from app.domain.lanes import Lane
-from app.domain.routing import Chain, Needs, lot, needed
+from app.domain.routing import Chain, lot
 from app.domain.stops import NOTHING_STOPPED, StopScope
-from app.domain.vocabulary import Channel, EventType, MessageType, Priority
+from app.domain.vocabulary import Channel, EventType, Priority
 from app.errors import Unavailable
 from app.limits.breaker import Admission, Change
 from app.queue.rows import Claimed
-from app.services.catalog import needs_of
 from app.services.sending.tools import Tools
+from app.services.sending.ways import accepted_at, chain_of, needs_for, standing_of
 from app.services.sending.withholding import delayed, parked
 
 NO_GATEWAY_WAIT = timedelta(seconds=60)
@@ -53,59 +52,6 @@ class Assignment:
         self.refused.update(later.refused)
         self.moved.update(later.moved)
         self.changes.extend(later.changes)
-
-
-def chain_of(tools: Tools, message: Claimed) -> tuple[str, ...]:
-    """List the gateways that could take the message, in order.
-
-    One that it is pinned to is the only one, but for what is urgent the first: nobody who names a gateway
-    for an emergency wants it to expire there, unless that is said.
-    """
-    if not (message.gateway_pinned and message.gateway):
-        return tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
-    named = _named(tools, message.gateway)
-    lane = tools.lanes[Priority(message.priority)]
-    if not lane.always_tries or tools.contents.options(message).get("gateway_only"):
-        return named
-    others = tools.catalog.ways(_needs(tools, message)).order(lot(message.uuid))
-    return named + tuple(name for name in others if name not in named)
-
-
-def _named(tools: Tools, gateway: str) -> tuple[str, ...]:
-    """Give a gateway that a message names, unless it is out of use."""
-    off = any(route.gateway == gateway and not route.enabled for route in tools.catalog.routes())
-    return () if off or gateway not in tools.gateways else (gateway,)
-
-
-def _needs(tools: Tools, message: Claimed) -> Needs:
-    channel = Channel(message.channel)
-    return needs_of(
-        channel,
-        MessageType(message.message_type),
-        sender=tools.contents.sender(message),
-        ip_pool=message.ip_pool,
-        capabilities=needed(channel, tools.contents.options(message), message.recipient_address),
-        country=tools.catalog.country(channel, message.recipient_address),
-    )
-
-
-def accepted_at(uuid: UUID) -> datetime:
-    """Tell when a message was accepted, which its UUID of version 7 begins with."""
-    return datetime.fromtimestamp((uuid.int >> 80) / 1000, UTC)
-
-
-def standing_of(message: Claimed, gateway: str, chain: Sequence[str], *, ill: bool = False) -> Standing:
-    """Say where a message stands with this gateway, which may be `ill`."""
-    return Standing(
-        gateway=gateway,
-        chain=chain,
-        tried=message.tried,
-        attempts=message.attempts,
-        max_attempts=message.max_attempts,
-        expires_at=message.expires_at,
-        possible_duplicate=message.possible_duplicate,
-        ill=ill,
-    )
 
 
 def assign(
@@ -197,11 +143,11 @@ class _Assigning:
     def _ways_of(self, message: Claimed) -> Chain:
         """Find the gateways that fit; messages that are alike in all that matters have the same."""
         if message.options or message.channel == Channel.PUSH or message.channel in self._picky:
-            return self._tools.catalog.ways(_needs(self._tools, message))
+            return self._tools.catalog.ways(needs_for(self._tools, message))
         kind = (message.channel, message.message_type, message.ip_pool, message.batch_id)
         ways = self._ways.get(kind)
         if ways is None:
-            ways = self._ways[kind] = self._tools.catalog.ways(_needs(self._tools, message))
+            ways = self._ways[kind] = self._tools.catalog.ways(needs_for(self._tools, message))
         return ways
 
     def _without_stopped(self, message: Claimed, choices: list[str]) -> list[str]:

@@ -1,21 +1,23 @@
 """What a run has to write down: decisions gathered, then settled together."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
 from app.db.engine import unavailable_when_down
-from app.domain.decisions import Decision, Event
+from app.domain.decisions import Decision, Event, put_back
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Channel, SuppressionReason
 from app.errors import Unavailable
 from app.queue.claims import Claim
 from app.queue.rows import Claimed
 from app.queue.settling import Settlement, settle
+from app.services import metrics
 from app.services.sending.tools import Tools
+from app.services.sending.ways import standing_of
 from app.services.suppressing import Blame, suppress
 
 log = structlog.get_logger(__name__)
@@ -62,6 +64,33 @@ class Ending:
             decision = replace(decision, events=(remark, *decision.events))
         self._messages[message.id] = message
         self._settlements.append(Settlement(message.id, message.tries, decision))
+
+    def decide(self, messages: Iterable[Claimed], decisions: Mapping[int, Decision]) -> None:
+        """Gather the decisions about those messages that there are any about, by id."""
+        for message in messages:
+            if message.id in decisions:
+                self.add(message, decisions[message.id])
+
+    def put_back(
+        self,
+        messages: Sequence[Claimed],
+        wait: timedelta,
+        reason: str,
+        *,
+        why: str,
+        gateway: str | None = None,
+        by_us: bool = True,
+    ) -> None:
+        """Gather the decision that these wait, without a try used up; `why` is the metric's word for it.
+
+        Time that they wait `by_us` does not count against them.
+        """
+        now = self._tools.now()
+        metrics.count_put_back(self._lane.priority, why, len(messages))
+        for message in messages:
+            standing = standing_of(message, gateway or message.gateway or "", ())
+            decision = put_back(standing, self._lane, wait, now, reason=reason, by_us=by_us)
+            self.add(message, replace(decision, gateway=decision.gateway or None))
 
     @property
     def complete(self) -> bool:

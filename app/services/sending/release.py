@@ -18,10 +18,10 @@ from app.queue.claims import Claim, Lapsed
 from app.queue.rows import Claimed
 from app.services.metrics import count_released
 from app.services.sending import answers
-from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.billing import bill_again, billed
 from app.services.sending.ending import Ending
 from app.services.sending.tools import Tools
+from app.services.sending.ways import chain_of, standing_of
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from app.domain.vocabulary import Channel
 from app.queue.rows import Claimed
 from app.services.name_counts import Name, names_of
 from app.services.reference_rows import NameState
-from app.services.sending.assignment import standing_of
 from app.services.sending.tools import Tools
+from app.services.sending.ways import standing_of
 
 # A paused name is looked at again after this, or a quarter longer.
 PAUSED_WAIT = timedelta(minutes=30)

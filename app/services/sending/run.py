@@ -3,7 +3,6 @@
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import TypeVar
@@ -11,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from app.db.engine import unavailable_when_down
-from app.domain.decisions import Decision, decide, put_back
+from app.domain.decisions import decide
 from app.domain.lanes import Lane
 from app.domain.outcomes import Outcome
 from app.domain.stops import NOTHING_STOPPED, LaneStops
@@ -24,7 +23,6 @@ from app.services import metrics
 from app.services.message_metrics import count_claimed
 from app.services.sending import answers, checks, observing
 from app.services.sending.allowance import forget, give_back, look
-from app.services.sending.assignment import chain_of, standing_of
 from app.services.sending.billing import Bill, billed, bills
 from app.services.sending.book import Book
 from app.services.sending.ending import Ending
@@ -34,6 +32,7 @@ from app.services.sending.reports import Reports
 from app.services.sending.requests import Queue, Requests, Work
 from app.services.sending.restraining import restrained
 from app.services.sending.tools import Tools
+from app.services.sending.ways import chain_of, standing_of
 from app.services.sending.withholding import withheld
 
 log = structlog.get_logger(__name__)
@@ -148,7 +147,7 @@ class ClaimRun:
             refused = checks.refused(conn, self._lane, messages, self._tools.contents, now)
         self._checked_at = asked_at
         self._queue.clear()
-        self._decide(messages, refused)
+        self._ending.decide(messages, refused)
         self._assign([message for message in messages if message.id not in refused])
 
     def _heed(self, messages: Sequence[Claimed], now: datetime) -> Sequence[Claimed]:
@@ -158,7 +157,7 @@ class ClaimRun:
             return messages
         stopped = withheld(self._tools, self._lane, self._heeded, messages, now)
         metrics.count_put_back(self._lane.priority, "stopped", len(stopped))
-        self._decide(messages, stopped)
+        self._ending.decide(messages, stopped)
         rest = [message for message in messages if message.id not in stopped]
         self._queue.clear()
         self._queue.extend((message.gateway or "", message) for message in rest)
@@ -171,15 +170,15 @@ class ClaimRun:
             assignment, allowance = place(self._tools, self._lane, going, self._tools.now())
         except Unavailable as exc:
             give_back(self._tools, messages)
-            self._put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
+            self._ending.put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
         self._reports.admitted(assignment.probes, assignment.changes, assignment.sender_probes)
         self._ending.remark(assignment.moved)
-        self._decide(messages, assignment.refused | held)
+        self._ending.decide(messages, assignment.refused | held)
         for gateway, members in assignment.by_gateway.items():
             for message in members:
                 if message.id in allowance.waits:
-                    self._put_back(
+                    self._ending.put_back(
                         [message], allowance.waits[message.id], "rate limit", why="limit", gateway=gateway
                     )
                 else:
@@ -194,7 +193,7 @@ class ClaimRun:
             # What was marked and has not left is known not to have: it is back before anybody reads the mark.
             late = [message for (_, messages, _), _ in built for message in messages if message.id in started]
             give_back(self._tools, late)
-            self._put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
+            self._ending.put_back(late, timedelta(0), "stopped in the last moment", why="stopped")
             return []
         observing.begun(self._tools, self._lane, built)
         return [
@@ -307,30 +306,8 @@ class ClaimRun:
         decision = decide(outcome, standing, self._lane, self._tools.now(), self._tools.chance())
         self._ending.add(message, billed(decision, self._bills.pop(message.id, None)))
 
-    def _decide(self, messages: Sequence[Claimed], decisions: dict[int, Decision]) -> None:
-        for message in messages:
-            if message.id in decisions:
-                self._ending.add(message, decisions[message.id])
-
-    def _put_back(
-        self,
-        messages: Sequence[Claimed],
-        wait: timedelta,
-        reason: str,
-        *,
-        why: str,
-        gateway: str | None = None,
-        by_us: bool = True,
-    ) -> None:
-        now = self._tools.now()
-        metrics.count_put_back(self._lane.priority, why, len(messages))
-        for message in messages:
-            standing = standing_of(message, gateway or message.gateway or "", ())
-            decision = put_back(standing, self._lane, wait, now, reason=reason, by_us=by_us)
-            self._ending.add(message, replace(decision, gateway=decision.gateway or None))
-
     def _put_back_queue(self, wait: timedelta, reason: str, *, why: str, by_us: bool = True) -> None:
         messages = [message for _, message in self._queue]
         self._queue.clear()
         give_back(self._tools, messages)
-        self._put_back(messages, wait, reason, why=why, by_us=by_us)
+        self._ending.put_back(messages, wait, reason, why=why, by_us=by_us)
