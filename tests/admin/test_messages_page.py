@@ -271,6 +271,12 @@ def test_a_recipient_is_suppressed(as_role, app, put):
     assert (row.address, row.channel, row.reason, row.note) == (ADDRESS, "email", "manual", "for the test")
 
 
+def test_an_error_without_a_class_is_told_without_one(as_role, put):
+    uuid = put(status="suppressed", last_error="the recipient is suppressed: bounce_hard")
+    page = as_role("operator").get(f"/admin/messages/{uuid}").get_data(as_text=True)
+    assert "<dd>the recipient is suppressed: bounce_hard</dd>" in page
+
+
 def test_a_message_leads_to_what_suppresses_its_recipient_and_says_whether_it_was_this_one(as_role, app, put):
     uuid, other = put(status="bounced"), put(recipient_address="else@example.com")
     with app.engine.begin() as conn:
