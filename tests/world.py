@@ -317,6 +317,8 @@ def world(settings, gateways) -> Iterator[World]:
     world.execute(sa.insert(senders).values(house))
     yield world
     gateways.mend()
+    # A connection that comes back to a pool which is gone is closed by nobody.
+    wait_for(lambda: not app.catalog._renewing)
     app.engine.dispose()
     app.redis.close()
     if "broker" in app.__dict__:
