@@ -52,7 +52,8 @@ def stand_in_for_redis(tools: Tools, client: redis.Redis) -> None:
 def heed_stops(tools: Tools, bell: Bell) -> None:
     """Keep what the process knows of stops no older than a second, until told to stop.
 
-    After a stop has ended, its lanes are told: nobody else may know of what waits there.
+    After a stop has ended, its lanes are told: nobody else may know of what waits there. What an operator
+    changes of ways and limits holds here at once, too.
     """
 
     def resumed() -> None:
@@ -61,7 +62,7 @@ def heed_stops(tools: Tools, bell: Bell) -> None:
 
     while not tools.stopping.is_set():
         try:
-            tools.stops.follow(bell, tools.stopping, resumed)
+            tools.stops.follow(bell, tools.stopping, changed=tools.catalog.expire, resumed=resumed)
         except Exception:
             # Nothing but emergencies would be sent without this thread.
             log.exception("asking for stops stumbled")

@@ -25,7 +25,8 @@ class Gateways(Servers):
     @cached_property
     def catalog(self) -> Catalog:
         capabilities = {name: capabilities_of(gateway) for name, gateway in self.gateways.items()}
-        return Catalog(self.engine, in_order(self.settings, self.gateways), capabilities)
+        order = in_order(self.settings, self.gateways)
+        return Catalog(self.engine, order, capabilities, tell=self.stops.ring)
 
     def channels_of_gateways(self) -> dict[str, Channel]:
         return {name: gateway.channel for name, gateway in self.gateways.items()}

@@ -1,8 +1,8 @@
 """What changes seldom and is asked for every message: routes, senders, templates, limits.
 
 Each process keeps a copy for a few seconds, so that accepting and sending cost no query for them. A
-change made elsewhere is seen here within `KEPT`; what must hold at once (suppressions, stops) is never
-taken from here.
+change made elsewhere is told to those who listen, and seen by the others within `KEPT`; what must hold in
+any case (suppressions, stops) is never taken from here.
 """
 
 import threading
@@ -72,14 +72,17 @@ class Catalog:
         engine: sa.Engine,
         configured: dict[Channel, tuple[str, ...]],
         capabilities: Mapping[str, frozenset[str]] | None = None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
         """Take the gateways that have credentials by channel, in their default order.
 
-        `capabilities` says what they can express, by name; one that is not named is taken for able.
+        `capabilities` says what they can express, by name; one that is not named is taken for able. `tell`
+        has the copies of other processes expire.
         """
         self._engine = engine
         self._configured = configured
         self._capabilities = capabilities or {}
+        self._tell = tell
         self._kept: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._renewing: set[str] = set()
@@ -164,6 +167,16 @@ class Catalog:
         """Drop the copies, so that the next question reads what is true now."""
         with self._lock:
             self._kept.clear()
+
+    def expire(self) -> None:
+        """Have the next question read what is true now, and go by the copy only where it cannot."""
+        with self._lock:
+            self._kept = {name: (float("-inf"), value) for name, (_, value) in self._kept.items()}
+
+    def changed(self) -> None:
+        """Have it read anew everywhere, after what was changed is committed."""
+        self.forget()
+        self._tell()
 
     def _keep(self, name: str, load: Callable[[], T]) -> T:
         at, value = self._kept.get(name, (float("-inf"), None))

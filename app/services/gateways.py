@@ -36,7 +36,8 @@ class GatewaysService:
     """Looking at gateways and changing how they are used; each change needs a reason, and is audited.
 
     Each call raises Unavailable where PostgreSQL is down, NotFound for a gateway that is not there, and
-    Invalid without a reason. What is changed holds in other processes within a second or two.
+    Invalid without a reason. Workers go by a change at once, where Redis tells them of it, else within five
+    seconds; what is on its way to a gateway by then is not called back.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class GatewaysService:
         with unavailable_when_down(), self._engine.begin() as conn:
             save_route(conn, route, values)
             record(conn, who, "gateway.change", target_of(route), before=before, after=after, why=why)
+        self._catalog.changed()
         return self.get(channel, gateway)
 
     def set_order(
@@ -120,6 +122,7 @@ class GatewaysService:
                 save_route(conn, route, {"tier": wanted[route.gateway], "ordered_at": sa.func.now()})
             record(conn, who, "gateway.order", f"channel:{channel}", before=before, after=wanted, why=why)
             self._note_first(conn, who, routes, wanted, why)
+        self._catalog.changed()
         return self.list(channel=channel)
 
     def switch(self, who: Who, channel: Channel, gateway: str, *, why: str) -> GatewayView:
@@ -264,6 +267,7 @@ class GatewaysService:
             record(conn, who, f"gateway.{verb}", target_of(route), before=before, after=after, why=why)
             if was != use.value:
                 self._note_use(conn, who, route, before=use.before, after=use.after, reason=why)
+        self._catalog.changed()
         return self.get(channel, gateway)
 
     def _note_use(

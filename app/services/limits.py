@@ -59,8 +59,8 @@ class LimitsService:
     """Looking at limits and setting them; each change lands in the audit log.
 
     Each call raises Unavailable where PostgreSQL is down; without Redis limits show no usage. What is
-    changed holds in other processes within a few seconds. `tokens` and `paces` are None where rate
-    limiting is switched off: then limits can be written and limit nobody.
+    changed holds in workers at once, where Redis tells them, else within five seconds. `tokens` and
+    `paces` are None where rate limiting is switched off: then limits can be written and limit nobody.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class LimitsService:
                 after=for_audit(draft_of(row)),
                 why=why,
             )
-        self._catalog.forget()
+        self._catalog.changed()
         self._count_new_windows(before, row)
         return self.get(limit_type, key), before is None
 
@@ -146,7 +146,7 @@ class LimitsService:
             _forget_windows(conn, limit_type, limit_key)
             target = f"limit:{limit_type}/{limit_key}"
             record(conn, who, "limit.remove", target, before=for_audit(draft_of(row)), why=why)
-        self._catalog.forget()
+        self._catalog.changed()
         if self._tokens:
             self._tokens.reset([limit_of(row, row.now)])
 

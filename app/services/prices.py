@@ -77,7 +77,7 @@ class PriceService:
             views = tuple(_view(_save(conn, draft)) for draft in drafts)
             after = {"prices": [_told(view) for view in views]}
             record(conn, who, "price.save", "prices", after=after, why=why)
-        self._catalog.forget()
+        self._catalog.changed()
         return views
 
     def list(self, *, channel: Channel | None = None, gateway: str | None = None) -> tuple[PriceView, ...]:
@@ -97,7 +97,7 @@ class PriceService:
             if row is None:
                 raise NotFound("there is no such price")
             record(conn, who, "price.remove", f"price:{price}", before=_told(_view(row)), why=why)
-        self._catalog.forget()
+        self._catalog.changed()
 
 
 def _check(drafts: Sequence[PriceDraft]) -> None:

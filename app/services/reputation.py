@@ -88,7 +88,7 @@ class ReputationService:
             was = before.level.name.lower()
             change = told((kind, key), before=was, after="lifted", reason=why, at=self._now(), who=who.actor)
             health.note(conn, change)
-        self._catalog.forget()
+        self._catalog.changed()
         return self.get(kind, key)
 
 

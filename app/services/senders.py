@@ -83,7 +83,7 @@ class SenderService:
                 after=asdict(view),
                 why=why,
             )
-        self._catalog.forget()
+        self._catalog.changed()
         return view
 
     def get(self, channel: Channel, slug: str) -> SenderView:
@@ -107,7 +107,7 @@ class SenderService:
                 sa.update(senders).where(_C.channel == channel, _C.slug == slug).values(is_active=False)
             )
             record(conn, who, "sender.remove", f"sender:{channel}/{slug}", why=why)
-        self._catalog.forget()
+        self._catalog.changed()
 
     def checked(self, channel: Channel, slug: str, draft: SenderDraft) -> str:
         """Give the address in canonical form; raises Invalid with all faults."""

@@ -79,7 +79,7 @@ class TemplateService:
             after = {"version": version, "active": is_active}
             record(conn, who, f"{kind}.save", str(name), after=after, why=why or draft.note)
             view = template_rows.version_of(conn, template_rows.head_of(conn, name), version)
-        self._catalog.forget()
+        self._catalog.changed()
         return view
 
     def activate(
@@ -111,7 +111,7 @@ class TemplateService:
             after = {"version": version, "is_active": True}
             record(conn, who, f"{kind}.activate", str(name), before=before, after=after, why=why)
             view = self._shown(template_rows.full_view(conn, name))
-        self._catalog.forget()
+        self._catalog.changed()
         return view
 
     def retire(
@@ -133,7 +133,7 @@ class TemplateService:
             head = template_rows.head_of(conn, name, lock=True)
             template_rows.change(conn, head.id, is_active=False)
             record(conn, who, f"{kind}.retire", str(name), why=why)
-        self._catalog.forget()
+        self._catalog.changed()
 
     def protect(self, who: Who, name: Name, *, second_person: bool, why: str | None = None) -> TemplateView:
         """Say whether whoever saves a version may activate it; the setting wins where it asks for two."""

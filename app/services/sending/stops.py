@@ -96,26 +96,33 @@ class StopWatch:
             return self._ask()
 
     def ring(self) -> None:
-        """Have all processes ask at once: a stop was made or lifted. A hint; they ask anyway."""
+        """Have all processes ask at once: stops, ways or limits were changed. A hint; they ask anyway."""
         try:
             self.refresh()
             self._client.publish(_BELL, "")
         except redis.RedisError as exc:
-            log.warning("workers are not told of a stop, and will ask", error=type(exc).__name__)
+            log.warning("workers are not told of a change, and will ask", error=type(exc).__name__)
 
     def follow(
-        self, bell: Callable[[float], object], stopping: threading.Event, resumed: Callable[[], None]
+        self,
+        bell: Callable[[float], bool],
+        stopping: threading.Event,
+        *,
+        changed: Callable[[], None],
+        resumed: Callable[[], None],
     ) -> None:
         """Ask again and again until told to stop, at once when `bell` rings; `bell` waits so many seconds.
 
-        `resumed` is called after stops have ended, by an operator or by themselves.
+        `changed` is called when it has rung, `resumed` after stops have ended, by an operator or by
+        themselves.
         """
         self.refresh()
         self._followed = True
         before = self._in_force()
         try:
             while not stopping.is_set():
-                _wait(bell, stopping)
+                if _rings(bell, stopping):
+                    changed()
                 self.refresh()
                 after = self._in_force()
                 if before - after:
@@ -193,7 +200,7 @@ class StopWatch:
 
 
 class Bell:
-    """Hears that stops have changed; for one thread. `client` must be one for listening."""
+    """Hears that there is something to ask for; for one thread. `client` must be one for listening."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -224,11 +231,13 @@ class Bell:
             self._heard = None
 
 
-def _wait(bell: Callable[[float], object], stopping: threading.Event) -> None:
+def _rings(bell: Callable[[float], bool], stopping: threading.Event) -> bool:
+    """Listen until it is time to ask again."""
     try:
-        bell(LOOK)
+        return bell(LOOK)
     except Unavailable:
         stopping.wait(LOOK)
+        return False
 
 
 def _stop(row: sa.Row[Any]) -> Stop:

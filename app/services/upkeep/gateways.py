@@ -43,7 +43,7 @@ def shift_weights(tools: Tools) -> str:
         ]
     told = [words for words in moved if words]
     if told:
-        tools.catalog.forget()
+        tools.catalog.changed()
     return ", ".join(told)
 
 

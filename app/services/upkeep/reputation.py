@@ -17,7 +17,7 @@ def watch_reputation(tools: Tools, *, bounds: Bounds) -> str:
     """Judge all names by what was counted; tells which have changed. Raises Unavailable."""
     changed = judge_names(tools.engine, bounds, tools.now())
     if changed:
-        tools.catalog.forget()
+        tools.catalog.changed()
     return ", ".join(changed)
 
 

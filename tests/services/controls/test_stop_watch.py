@@ -31,9 +31,10 @@ def other(world, settings):
 
 
 @contextmanager
-def following(watch, bell, resumed=lambda: None):
+def following(watch, bell, *, changed=lambda: None, resumed=lambda: None):
     stopping = threading.Event()
-    thread = threading.Thread(target=watch.follow, args=(bell, stopping, resumed))
+    told = {"changed": changed, "resumed": resumed}
+    thread = threading.Thread(target=watch.follow, args=(bell, stopping), kwargs=told)
     thread.start()
     try:
         yield
@@ -62,11 +63,23 @@ def test_another_process_knows_of_a_stop_within_a_second(world, desk, other, wit
 def test_whoever_follows_is_told_after_a_stop_has_ended(world, desk, other):
     told = threading.Event()
     desk.stop()
-    with following(other, deaf_bell, told.set):
+    with following(other, deaf_bell, resumed=told.set):
         wait_for(lambda: is_stopped(other))
         assert not told.is_set()
         desk.resume()
         wait_for(told.is_set)
+
+
+def test_whoever_follows_is_told_of_changes_by_the_bell_alone(world, desk, other):
+    told, bell = threading.Event(), world.app.bell_of_stops()
+    with following(other, bell, changed=told.set):
+        wait_for(lambda: bell._heard is not None and world.app.redis.pubsub_numsub("stops")[0][1])
+        asked = other._known.asked_at
+        wait_for(lambda: other._known.asked_at > asked)
+        assert not told.is_set()
+        world.app.catalog.changed()
+        wait_for(told.is_set, within=5)
+    bell.close()
 
 
 def test_nobody_is_told_of_an_end_when_a_stop_begins(world, desk, other):
@@ -76,7 +89,7 @@ def test_nobody_is_told_of_an_end_when_a_stop_begins(world, desk, other):
         looks.append(seconds)
         deaf_bell(seconds)
 
-    with following(other, bell, told.set):
+    with following(other, bell, resumed=told.set):
         desk.stop()
         wait_for(lambda: is_stopped(other))
         seen = len(looks)

@@ -1,15 +1,19 @@
 """What operators do to gateways, and what that does to messages."""
 
+import threading
 from collections import Counter
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from actors.emergency import heed_stops
 from app.bootstrap import build
 from app.db.tables import audit_log, gateways, senders
+from app.domain.routing import Needs, by_chance
 from app.domain.vocabulary import BreakerState, Channel, Priority
 from app.errors import Conflict, Invalid, NotFound, Unavailable
+from app.services import catalog
 from app.services.audit import Who
 from app.services.gateway_rows import GatewayChanges
 from app.services.sending import lane
@@ -17,7 +21,7 @@ from app.services.upkeep.breakers import restore_breakers
 from app.settings import load
 from app.simulator.accounts.bird import BIRD_CHANNELS
 from app.simulator.environment import environment
-from tests.world import only
+from tests.world import only, wait_for
 
 ANN = Who(actor="ann", origin="192.0.2.1")
 WHY = "maintenance at the provider"
@@ -54,6 +58,23 @@ def state(world, pair=POSTAL):
     return world.tools.breakers.states([pair])[pair].state
 
 
+@pytest.fixture
+def worker(world, settings):
+    """Another process, which heeds what it hears."""
+    app = build(settings, "worker")
+    bell = app.bell_of_stops()
+    bell(0.01)
+    thread = threading.Thread(target=heed_stops, args=(app.tools, bell))
+    thread.start()
+    yield app
+    app.tools.stopping.set()
+    thread.join()
+    bell.close()
+    wait_for(lambda: not app.catalog._renewing)
+    app.engine.dispose()
+    app.redis.close()
+
+
 # Looking
 
 
@@ -65,6 +86,24 @@ def test_all_gateways_are_listed_the_configured_ones_in_order(control):
         ("sendgrid", False, None),
         ("smtp", False, None),
     ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda control: control.drain(ANN, *POSTAL, why=WHY),
+        lambda control: control.change(ANN, *POSTAL, GatewayChanges(tier=3), why=WHY),
+        lambda control: control.set_order(ANN, Channel.EMAIL, [["ses"], ["postal"]], why=WHY),
+    ],
+    ids=["use", "change", "order"],
+)
+def test_workers_go_by_a_change_at_once(control, worker, change, monkeypatch):
+    for age in ("FRESH", "KEPT"):
+        monkeypatch.setattr(catalog, age, 3600.0)
+    needs = Needs(channel=Channel.EMAIL)
+    assert worker.catalog.ways(needs).as_accepted(by_chance)[0] == "postal"
+    change(control)
+    wait_for(lambda: worker.catalog.ways(needs).as_accepted(by_chance)[0] == "ses")
 
 
 def test_nothing_that_is_listed_is_a_credential(world, settings, control):

@@ -107,6 +107,8 @@ def test_reference_data_is_used_on_while_postgres_is_gone(world, outages, monkey
     monkeypatch.setattr("app.services.catalog.KEPT", 0.0)
     with outages.without_postgres():
         assert world.tools.catalog.routes() == routes
+        world.tools.catalog.expire()
+        assert world.tools.catalog.routes() == routes
 
 
 def test_reference_data_that_was_never_read_is_unavailable_without_postgres(world, outages):
