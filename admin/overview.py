@@ -13,7 +13,7 @@ from app.bootstrap import App
 from app.domain.vocabulary import Channel, Priority
 from app.errors import Unavailable
 from app.services.controls.views import EmergencyState
-from app.services.diagnostics.findings import Severity
+from app.services.diagnostics.runs import Run
 from app.services.diagnostics.service import Standing
 from app.services.gateway_views import GatewayView
 from app.services.stats import LaneDepth
@@ -25,6 +25,7 @@ _NAME = "tocsin.watch"
 _CHANGING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 EVERY = timedelta(seconds=2)
+FINDINGS_EVERY = timedelta(seconds=10)
 CHART_EVERY = timedelta(seconds=20)
 
 _Part = TypeVar("_Part")
@@ -98,6 +99,7 @@ class Watch:
         self._app = app
         self._reading = threading.Lock()
         self._seen: Overview | None = None
+        self._findings: tuple[datetime, Run] | None = None
         self._charts: dict[Span, tuple[datetime, Throughput]] = {}
 
     def look(self, now: datetime) -> Overview:
@@ -111,7 +113,7 @@ class Watch:
         try:
             # Somebody may have looked while this one waited.
             if self._seen is None or now - self._seen.at >= EVERY:
-                self._seen = _read(self._app, now)
+                self._seen = _read(self._app, now, self.findings(now))
             return self._seen
         finally:
             self._reading.release()
@@ -125,9 +127,16 @@ class Watch:
         self._charts[span] = (now, found)
         return found
 
+    def findings(self, now: datetime) -> Run:
+        """Give what diagnostics find in what changes soon."""
+        known = self._findings
+        if known is None or now - known[0] >= FINDINGS_EVERY:
+            known = self._findings = (now, self._app.diagnostics.look())
+        return known[1]
+
     def look_again(self) -> None:
         """Forget what was seen, where somebody has just changed it."""
-        self._seen = None
+        self._seen = self._findings = None
 
 
 def install(flask: Flask, app: App) -> None:
@@ -148,7 +157,7 @@ def watch() -> Watch:
     return found
 
 
-def _read(app: App, now: datetime) -> Overview:
+def _read(app: App, now: datetime, looked: Run) -> Overview:
     missing: list[str] = []
 
     def part(name: str, read: Callable[[], _Part]) -> _Part | None:
@@ -168,7 +177,7 @@ def _read(app: App, now: datetime) -> Overview:
         gateways=None if views is None else _gateways(views, limits),
         without_credentials=sum(not view.credentials for view in views or ()),
         emergency=part("stops", lambda: app.emergency.state(counting=False)),
-        standing=part("findings", lambda: app.diagnostics.standing(least=Severity.LOW)),
+        standing=part("findings", lambda: app.diagnostics.standing(looked=looked)),
         missing=missing,
     )
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from flask import flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from admin import people
 from admin.answers import link, told
+from admin.overview import watch
 from admin.page import Page, expose
 from app.services.diagnostics.findings import Severity
 
@@ -29,7 +31,9 @@ class DiagnosticsPage(Page):
         """Show what stands."""
         return self.show(
             "diagnostics/list.html",
-            standing=self.app.diagnostics.standing(least=Severity.INFO),
+            standing=self.app.diagnostics.standing(
+                least=Severity.INFO, looked=watch().findings(people.now())
+            ),
             history=self.app.diagnostics.history(limit=20).items,
             tones=_TONES,
         )

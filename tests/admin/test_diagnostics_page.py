@@ -3,9 +3,10 @@
 import pytest
 
 
-def test_without_a_run_it_says_so(as_role):
+def test_without_a_run_it_tells_what_changes_soon_and_that_it_knows_no_more(as_role):
     page = as_role("viewer").get("/admin/diagnostics/").get_data(as_text=True)
-    assert "Nobody has looked yet" in page
+    assert "nobody has looked at the rest yet" in page
+    assert "No worker of emergency (P0) is alive" in page
 
 
 def test_what_a_run_found_is_shown_with_what_to_do(as_role, app):

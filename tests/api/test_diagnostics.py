@@ -80,3 +80,16 @@ def test_the_home_of_the_console_is_told_what_is_wrong_worst_first(app):
     assert standing.worst == "critical"
     assert not standing.outdated
     assert all(known.finding.priority != "info" for known in standing.findings)
+
+
+def test_of_what_changes_soon_the_newest_look_counts_and_since_when_it_is_so(app):
+    kept = app.diagnostics.run()
+    with app.engine.begin() as conn:
+        conn.exec_driver_sql("INSERT INTO job_leader VALUES ('scheduler', 'me', now() + interval '1 min')")
+    standing = app.diagnostics.standing(looked=app.diagnostics.look())
+    found = {known.finding.code: known for known in standing.findings}
+    before = {known.finding.code for known in app.diagnostics.standing().findings}
+    assert before - set(found) == {"no_scheduler"}
+    assert found["lane_without_workers"].since == kept.started_at
+    assert {known.finding.subject for known in standing.findings} > {"workers"}
+    assert len(app.diagnostics.history().items) == 1

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from app.db.sql import run
 from app.db.tables import claims, message_batches, message_queue
-from app.domain.vocabulary import ClaimState, Priority, Status
+from app.domain.vocabulary import ClaimState, OutcomeClass, Priority, Status
 from app.queue import PACKAGE
+from app.services.dead_letter_rows import Criteria, reasons
 from app.services.diagnostics.checking import Check, Scene
 from app.services.diagnostics.findings import Finding, Severity
 
@@ -20,9 +21,13 @@ COUNTED = 10_000
 WARNED = 0.5
 # A claim whose lease is over is released within a second to a minute.
 LAPSED_FOR = timedelta(minutes=3)
+LOST_WITHIN = timedelta(hours=1)
 BATCH_STILL_FOR = timedelta(minutes=10)
 _AT_MOST = 1_000
 
+_NOT_THE_RECIPIENTS = frozenset(
+    {OutcomeClass.CONTENT, OutcomeClass.CONFIG, OutcomeClass.THROTTLE, OutcomeClass.TRANSIENT}
+)
 _HEAVY = {Priority.P0, Priority.P1, Priority.P4}
 
 _finding = partial(Finding, subject=SUBJECT)
@@ -98,6 +103,35 @@ def held(scene: Scene) -> Iterator[Finding]:
             )
 
 
+def lost(scene: Scene) -> Iterator[Finding]:
+    """Count what was given up within the hour by no fault of its recipient: expired, or refused for good."""
+    criteria = Criteria(statuses=(Status.EXPIRED, Status.FAILED), since=scene.now() - LOST_WITHIN)
+    with scene.database() as conn:
+        rows = [row for row in conn.execute(reasons(criteria)) if row.matched]
+    expired = sum(row.matched for row in rows if row.status == Status.EXPIRED.value)
+    if expired:
+        yield _finding(
+            code="messages_expired",
+            priority=Severity.HIGH,
+            meaning=f"{expired} messages expired within the last hour before they were sent.",
+            advice="See Dead letters in the console; replay what is still of use, once what kept it back is "
+            "mended.",
+            evidence={"count": expired},
+        )
+    ours = [row for row in rows if row.last_error_class in _NOT_THE_RECIPIENTS]
+    if ours:
+        failed, most = sum(row.matched for row in ours), ours[0]
+        through = f" at {most.gateway}" if most.gateway else ""
+        yield _finding(
+            code="messages_failed",
+            priority=Severity.MEDIUM,
+            meaning=f"{failed} messages failed for good within the last hour, by no fault of their "
+            f"recipients; most by {most.last_error_class}{through}.",
+            advice="See Dead letters in the console by reason; mend it, then replay them.",
+            evidence={"count": failed, "class": most.last_error_class, "gateway": most.gateway},
+        )
+
+
 def batches(scene: Scene) -> Iterator[Finding]:
     """Look for accepted bulk requests that nobody turns into messages."""
     table = message_batches.c
@@ -133,5 +167,5 @@ def _minutes(length: timedelta) -> str:
 
 CHECKS = tuple(
     Check(name=f"queues_{check.__name__}", subject=SUBJECT, run=check)
-    for check in (lanes, stuck, held, batches)
+    for check in (lanes, stuck, held, lost, batches)
 )

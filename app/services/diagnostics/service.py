@@ -1,6 +1,6 @@
 """The diagnostics that API, command line, jobs and console share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from app.services.diagnostics import runs
 from app.services.diagnostics.checking import Scene, run_checks
 from app.services.diagnostics.findings import Finding, Severity, worst
 from app.services.diagnostics.runs import Known, Run, Scope, Summary
-from app.services.diagnostics.subjects import SUBJECTS, chosen
+from app.services.diagnostics.subjects import PROMPT, SUBJECTS, chosen
 from app.services.views import Page
 
 log = structlog.get_logger(__name__)
@@ -28,13 +28,15 @@ FRESH = timedelta(minutes=15)
 class Standing:
     """What is wrong now, worst first.
 
-    `as_of` is None where nobody has looked yet; it is `outdated` after a while.
+    `as_of` is None where nobody has looked at everything yet; it is `outdated` after a while. `looked` is
+    when what changes soon was looked at again.
     """
 
     findings: tuple[Known, ...]
     worst: Severity | None
     as_of: datetime | None
     outdated: bool
+    looked: datetime | None = None
 
 
 class DiagnosticsService:
@@ -93,18 +95,21 @@ class DiagnosticsService:
         following = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
         return Page(items=tuple(rows[:limit]), next=following)
 
-    def standing(self, *, least: Severity = Severity.LOW) -> Standing:
+    def look(self) -> Run:
+        """Look now at what changes soon: workers, scheduler, queues and gateways. It is not kept."""
+        return self.run(subjects=PROMPT, kept=False)
+
+    def standing(self, *, least: Severity = Severity.LOW, looked: Run | None = None) -> Standing:
         """Say what is wrong now and what to do, out of the newest quick and deep runs; it looks at nothing.
 
-        Of what a deep run found outside, only the subjects that quick runs leave out are taken.
+        Of what a deep run found outside, only the subjects that quick runs leave out are taken; of `looked`,
+        a newer look at some subjects, all.
         """
         with unavailable_when_down(), self._engine.connect() as conn:
             quick = runs.latest(conn, Scope.QUICK, Scope.DEEP)
             deep = runs.latest(conn, Scope.DEEP)
-        newest = list(quick.findings) if quick else []
-        if quick and deep and quick.id != deep.id:
-            newest += [known for known in deep.findings if known.finding.subject not in quick.subjects]
-        shown = [known for known in newest if known.finding.priority.rank <= least.rank]
+        known = _of_each_subject(run for run in (looked, quick, deep) if run is not None)
+        shown = [each for each in known if each.finding.priority.rank <= least.rank]
         shown.sort(key=lambda known: known.finding.priority.rank)
         now = self._scene.now()
         return Standing(
@@ -112,6 +117,7 @@ class DiagnosticsService:
             worst=worst(known.finding for known in shown),
             as_of=quick.finished_at if quick else None,
             outdated=quick is None or now - quick.finished_at > FRESH,
+            looked=looked.finished_at if looked else None,
         )
 
     def forget(self) -> int:
@@ -128,3 +134,11 @@ class DiagnosticsService:
             known, gone = runs.compared(findings, before, subjects=run.subjects, at=run.started_at)
             run = replace(run, findings=known, gone=gone)
             return runs.keep(conn, run) if kept else run
+
+
+def _of_each_subject(newest_first: Iterable[Run]) -> Iterator[Known]:
+    """Give of each subject what the newest run found that has looked at it."""
+    seen: set[str] = set()
+    for run in newest_first:
+        yield from (known for known in run.findings if known.finding.subject not in seen)
+        seen.update(run.subjects)

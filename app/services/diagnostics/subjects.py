@@ -40,6 +40,8 @@ _MODULES = (
 
 CHECKS: tuple[Check, ...] = tuple(check for module in _MODULES for check in module.CHECKS)
 SUBJECTS: tuple[str, ...] = tuple(module.SUBJECT for module in _MODULES)
+# What may turn from well to ill within a minute, and costs little to look at.
+PROMPT: tuple[str, ...] = tuple(module.SUBJECT for module in (workers, scheduling, queues, gateways))
 
 
 def chosen(subjects: tuple[str, ...], *, deep: bool) -> tuple[Check, ...]:

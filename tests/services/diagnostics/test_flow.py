@@ -60,6 +60,26 @@ def test_held_messages_are_found(scene, look, table):
     assert look(queues.held, scene)["held_messages"].evidence == {"count": 1}
 
 
+def test_what_was_given_up_within_the_hour_by_no_fault_of_its_recipient_is_found(scene, look, table):
+    give_up = (
+        "UPDATE message_queue SET status = %s, last_error_class = %s, gateway = 'postal', updated_at = %s"
+    )
+    (message,) = table.messages("P2")
+
+    def given_up(status, error_class=None, ago=timedelta(minutes=59)):
+        table(give_up + " WHERE id = %s", status, error_class, scene.now() - ago, message)
+        return look(queues.lost, scene)
+
+    assert given_up("expired")["messages_expired"].evidence == {"count": 1}
+    assert given_up("expired", ago=timedelta(minutes=61)) == {}
+    assert given_up("failed", "recipient") == given_up("failed", "unreachable") == {}
+    assert given_up("failed", "config")["messages_failed"].evidence == {
+        "count": 1,
+        "class": "config",
+        "gateway": "postal",
+    }
+
+
 def test_a_batch_that_nobody_expands_is_found(scene, look, table):
     batch = table.batch(state="accepted")
     table("UPDATE message_batches SET accepted_at = now() WHERE id = %s", batch)
