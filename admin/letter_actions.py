@@ -67,9 +67,11 @@ class LetterActions:
 
     def _ask_replay(self, wish: Wish) -> Sequence[Question]:
         rate = Question(name="per_second", label="How fast", choices=_RATES, value="10")
-        channel = criteria_of(_said(wish)).channel
+        criteria = criteria_of(_said(wish))
+        failed = self._app.gateways.get(criteria.gateway or "")
+        channel = criteria.channel or (failed and failed.channel)
         if channel is None:
-            hint = "To send them through one gateway, go back and filter by channel first."
+            hint = "To send them through one gateway, go back and filter by channel or gateway first."
             return (replace(rate, hint=hint),)
         gateways = sorted(name for name, each in self._app.gateways.items() if each.channel is channel)
         choices = tuple((name, name) for name in gateways)

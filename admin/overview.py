@@ -16,6 +16,7 @@ from app.services.controls.views import EmergencyState
 from app.services.diagnostics.runs import Run
 from app.services.diagnostics.service import Standing
 from app.services.gateway_views import GatewayView
+from app.services.limits import PaceView
 from app.services.stats import LaneDepth
 from app.services.throughput import Span, Throughput, lane_rates, read_throughput
 
@@ -47,12 +48,16 @@ class LaneNow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatewayNow:
-    """One gateway that has credentials. `traffic` is its share of its channel's messages just now."""
+    """One gateway that has credentials. `traffic` is its share of its channel's messages just now.
+
+    `slowed` are messages a second that it said were enough, the lowest where it said so of several parts.
+    """
 
     view: GatewayView
     traffic: float | None
     limit: str
     limit_used: float | None
+    slowed: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,10 +176,11 @@ def _read(app: App, now: datetime, looked: Run) -> Overview:
     rates = part("rates", lambda: lane_rates(app.engine)) or {}
     views = part("gateways", app.gateway_control.list)
     limits = part("limits", lambda: _limits(app)) or {}
+    paces = part("paces", app.limits.paces) or ()
     return Overview(
         at=now if now.tzinfo else now.replace(tzinfo=UTC),
         lanes=part("lanes", lambda: _lanes(app, rates)),
-        gateways=None if views is None else _gateways(views, limits),
+        gateways=None if views is None else _gateways(views, limits, paces),
         without_credentials=sum(not view.credentials for view in views or ()),
         emergency=part("stops", lambda: app.emergency.state(counting=False)),
         standing=part("findings", lambda: app.diagnostics.standing(looked=looked)),
@@ -186,8 +192,13 @@ def _lanes(app: App, rates: Mapping[Priority, float]) -> list[LaneNow]:
     return [LaneNow(depth=depth, rate=rates.get(depth.priority)) for depth in app.stats.queue()]
 
 
-def _gateways(views: Sequence[GatewayView], limits: Mapping[str, tuple[str, float]]) -> list[GatewayNow]:
+def _gateways(
+    views: Sequence[GatewayView], limits: Mapping[str, tuple[str, float]], paces: Sequence[PaceView]
+) -> list[GatewayNow]:
     totals: dict[Channel, float] = {}
+    slowed: dict[str, float] = {}
+    for pace in paces:
+        slowed[pace.gateway] = min(pace.per_second, slowed.get(pace.gateway, pace.per_second))
     for view in views:
         totals[view.channel] = totals.get(view.channel, 0) + (view.figures.current_rate_per_sec or 0)
     return [
@@ -196,6 +207,7 @@ def _gateways(views: Sequence[GatewayView], limits: Mapping[str, tuple[str, floa
             traffic=_share(view.figures.current_rate_per_sec, totals[view.channel]),
             limit=limits.get(view.gateway, ("", 0.0))[0],
             limit_used=limits[view.gateway][1] if view.gateway in limits else None,
+            slowed=slowed.get(view.gateway),
         )
         for view in views
         if view.credentials

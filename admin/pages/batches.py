@@ -50,7 +50,7 @@ class BatchesPage(ListPage):
         """What can be done to a batch."""
         return {
             "pause": Action(name="pause", label="Pause", preview=self._preview_pause, apply=self._pause),
-            "resume": Action(name="resume", label="Go on", preview=self._preview_resume, apply=self._resume),
+            "resume": Action(name="resume", label="Resume", preview=self._preview_resume, apply=self._resume),
             "cancel": Action(
                 name="cancel",
                 label="Cancel what waits",
@@ -107,7 +107,8 @@ class BatchesPage(ListPage):
         return Preview(
             question="Pause this batch?",
             facts=_facts(view),
-            warning="Nothing of it goes out until it is let go on. What expires meanwhile is not sent.",
+            warning="Nothing of it goes out until it is resumed, but what a gateway has by then. What "
+            "expires meanwhile is not sent.",
             possible=_left(view) > 0 and self._stop_of(uuid) is None,
         )
 
@@ -122,21 +123,23 @@ class BatchesPage(ListPage):
     def _preview_resume(self, wish: Wish) -> Preview:
         uuid, view = self._selected(wish)
         return Preview(
-            question="Let this batch go on?", facts=_facts(view), possible=self._stop_of(uuid) is not None
+            question="Resume this batch?", facts=_facts(view), possible=self._stop_of(uuid) is not None
         )
 
     def _resume(self, wish: Wish) -> str:
         uuid, _ = self._selected(wish)
         self.app.emergency.resume(wish.who, scope=StopScope.BATCH, key=str(uuid), why=wish.why)
-        return told("{} goes on.", _link(uuid))
+        return told("{} is resumed.", _link(uuid))
 
     def _preview_cancel(self, wish: Wish) -> Preview:
         _, view = self._selected(wish)
         waits = view.waiting + view.pending
+        never = "They are never sent. A replay can make cancelled ones pending again, one by one."
+        none = "Workers have all that is left. What they put back waits again, and can be cancelled then."
         return Preview(
-            question=f"Cancel {waits:,} messages that wait?",
+            question=f"Cancel {waits:,} messages that wait?" if waits else "Nothing waits just now.",
             facts=_facts(view),
-            warning="They are never sent. A replay can make cancelled ones pending again, one by one.",
+            warning=never if waits else none,
             possible=waits > 0,
         )
 
@@ -166,7 +169,7 @@ def _facts(view: BatchView) -> list[tuple[str, str]]:
     gone = view.sent + view.delivered
     return [
         ("Wait to be sent", f"{view.waiting + view.pending:,}"),
-        ("Under way", f"{view.processing:,}"),
+        ("With workers, or at a gateway", f"{view.processing:,}"),
         ("Sent already", f"{gone:,}"),
     ]
 
@@ -177,9 +180,10 @@ def _left(view: BatchView) -> int:
 
 def _possible(view: BatchView, paused: StopView | None) -> list[str]:
     """Name the actions that fit a batch now."""
-    waits = view.waiting + view.pending > 0
-    pausing = ["resume"] if paused else ["pause"] if _left(view) > 0 else []
-    return [*pausing, *(["cancel"] if waits else [])]
+    left = _left(view) > 0
+    pausing = ["resume"] if paused else ["pause"] if left else []
+    # What workers have comes back where the batch is paused or a gateway takes it not.
+    return [*pausing, *(["cancel"] if left else [])]
 
 
 def _share(row: object) -> tuple[float, int]:

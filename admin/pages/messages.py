@@ -48,7 +48,7 @@ class MessagesPage(ListPage):
         Filter(name="address", label="To", hint="address or number", wide=True),
         Filter(name="uuid", label="Message", hint="its uuid"),
         Filter(name="external_id", label="Gateway's id"),
-        Filter(name="source", label="Source", hint="orders or orders:4711"),
+        Filter(name="source", label="Source", hint="orders:4711"),
         Filter(name="batch", label="Batch", hint="its uuid"),
         Filter(name="client", label="Client"),
         Filter(name="status", label="State", choices=_of(list(Status))),
@@ -116,6 +116,10 @@ class MessagesPage(ListPage):
     def _one(self, uuid: UUID, *, opened: bool) -> str:
         message = get_status(self.app.engine, OPERATOR, uuid)
         clients = {each.id: each.name for each in list_clients(self.app.engine)}
+        suppressions = of_message(self.app.engine, uuid)
+        possible = [
+            name for name in self._acts.possible(message.status) if name != "suppress" or not suppressions
+        ]
         values: dict[str, Any] = {"content": None, "fault": "", "seal": ""}
         if opened:
             values = self._content(uuid)
@@ -124,9 +128,9 @@ class MessagesPage(ListPage):
             message=message,
             client=clients.get(message.client_id, ""),
             events=raw_events(self.app.engine, uuid),
-            suppressions=of_message(self.app.engine, uuid),
+            suppressions=suppressions,
             opened=opened,
-            possible=self._acts.possible(message.status),
+            possible=possible,
             **values,
         )
 

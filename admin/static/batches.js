@@ -2,8 +2,9 @@
 "use strict";
 (() => {
   // What is under way is read anew while somebody looks, for a quarter of an hour at most.
-  const live = document.querySelector("[data-live-every]");
-  if (live) {
+  const clock = document.querySelector("[data-live-every]");
+  if (clock) {
+    const parts = () => [...document.querySelectorAll("[data-live]")];
     const until = Date.now() + 15 * 60 * 1000;
     const look = async () => {
       if (document.hidden || document.querySelector("dialog[open]")) return;
@@ -12,14 +13,17 @@
       try { answer = await fetch(location.href, { redirect: "error" }); } catch { return; }
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const fresh = page.querySelector("[data-live]");
-      if (!fresh) return;
-      live.replaceChildren(...[...fresh.childNodes].map((node) => document.importNode(node, true)));
-      window.tocsin.localize(live);
-      // Its end changes the state and the buttons too.
-      if (!fresh.hasAttribute("data-live-every")) { clearInterval(timer); location.reload(); }
+      const fresh = [...page.querySelectorAll("[data-live]")];
+      // A page of another shape is none of this batch: somebody has to sign in again, say.
+      if (fresh.length !== parts().length) return;
+      parts().forEach((part, at) => {
+        part.replaceChildren(...[...fresh[at].childNodes].map((node) => document.importNode(node, true)));
+        window.tocsin.localize(part);
+      });
+      // Its end changes the state in the heading too.
+      if (!page.querySelector("[data-live-every]")) { clearInterval(timer); location.reload(); }
     };
-    const timer = setInterval(look, Number(live.dataset.liveEvery) * 1000);
+    const timer = setInterval(look, Number(clock.dataset.liveEvery) * 1000);
   }
 
   // The server takes times for UTC unless it is told how far away the viewer is, on that day.

@@ -36,8 +36,10 @@
   const ask = async (event) => {
     const form = event.target;
     if (!dialog || !dialog.showModal || !form.matches("[data-asks]")) return;
-    event.preventDefault();
     const body = new FormData(form, event.submitter);
+    // Without any row there is nothing to ask about: the page that comes back says so.
+    if (!body.has("selected")) return;
+    event.preventDefault();
     const action = (event.submitter && event.submitter.getAttribute("formaction")) || form.getAttribute("action");
     const answer = await fetch(action, { method: "POST", body: new URLSearchParams(body), redirect: "manual" });
     const page = new DOMParser().parseFromString(answer.ok ? await answer.text() : "", "text/html");

@@ -186,6 +186,15 @@ def test_a_batch_is_paused_and_goes_on(as_role, app, put):
     assert "Paused by" not in browser.get(f"/admin/batches/{uuid}").get_data(as_text=True)
 
 
+def test_while_workers_have_all_of_it_cancelling_is_offered_and_says_that_nothing_waits(as_role, app, put):
+    uuid = put(pending=0, processing=2)
+    browser = as_role("operator")
+    assert "do/cancel" in browser.get(f"/admin/batches/{uuid}").get_data(as_text=True)
+    preview = browser.post("/admin/batches/do/cancel", {"selected": str(uuid)}).get_data(as_text=True)
+    assert "Nothing waits just now." in preview
+    assert "Workers have all that is left." in preview
+
+
 def test_what_waits_is_cancelled(as_role, app, put):
     uuid = put(messages=3)
     browser = as_role("operator")

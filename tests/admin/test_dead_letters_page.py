@@ -72,12 +72,30 @@ def test_all_that_fit_are_counted_and_then_replayed_at_a_rate(as_role, app, put)
     wanted = "status=failed&error=transient"
     preview = browser.post("/admin/dead-letters/do/replay_all", {"selected": wanted})
     assert "Send 3 messages again?" in preview.get_data(as_text=True)
-    assert "filter by channel first" in preview.get_data(as_text=True)
+    assert "filter by channel or gateway first" in preview.get_data(as_text=True)
     do(browser, "dead-letters", "replay_all", wanted, per_second="100")
     assert counts(app) == {"pending": 3, "failed": 2}
     with app.engine.connect() as conn:
         row = conn.execute(sa.select(replays)).one()
     assert (row.per_second, row.who, row.why) == (100, "console/operator@example.com", "they are back")
+
+
+def test_where_the_gateway_is_known_those_of_its_channel_are_offered(as_role, app, put):
+    put(1, last_error_class="transient")
+    browser = as_role("operator")
+    browser.get("/admin/dead-letters/")
+    wanted = "status=failed&error=transient&gateway=postal"
+    page = browser.post("/admin/dead-letters/do/replay_all", {"selected": wanted}).get_data(as_text=True)
+    offered = set(re.findall(r'<option value="(\w+)"', page)) & set(app.gateways)
+    assert offered == {name for name, each in app.gateways.items() if each.channel == "email"} == {"postal"}
+
+
+def test_a_code_is_told_once(as_role, put):
+    put(1, last_error="421-4.7.28: slow down, please")
+    page = as_role("viewer").get("/admin/dead-letters/").get_data(as_text=True)
+    row = page[page.index('data-label="Error" class="wrap"') :]
+    assert row.count("421-4.7.28") == 1
+    assert "slow down, please" in row
 
 
 def test_pressed_twice_they_are_sent_again_once(as_role, app, put):

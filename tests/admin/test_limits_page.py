@@ -170,6 +170,11 @@ def test_a_limit_is_removed(as_role, app, gmail):
     assert audited(app) == [("console/operator@example.com", "limit.remove", "limit:isp/google", WHY)]
 
 
+@pytest.mark.usefixtures("slowed")
+def test_home_tells_of_a_gateway_that_asked_for_less(as_role):
+    assert "it asked for less:" in as_role("viewer").get("/admin/").get_data(as_text=True)
+
+
 def test_a_lowered_pace_is_shown_and_forgotten(as_role, app, slowed):
     browser = as_role("operator")
     assert "421 too fast" in browser.get("/admin/limits/").get_data(as_text=True)

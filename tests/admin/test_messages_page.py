@@ -271,6 +271,28 @@ def test_a_recipient_is_suppressed(as_role, app, put):
     assert (row.address, row.channel, row.reason, row.note) == (ADDRESS, "email", "manual", "for the test")
 
 
+def test_what_is_not_sent_since_its_recipient_is_suppressed_goes_through_nothing(as_role, app, put):
+    uuid = put(status="suppressed")
+    row = {"channel": "email", "address": ADDRESS.lower(), "reason": "complaint", "source": "ses"}
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(suppression_list).values(row))
+    page = as_role("operator").get(f"/admin/messages/{uuid}").get_data(as_text=True)
+    assert "<dt>Through</dt><dd>nothing: it is not sent</dd>" in page
+    assert "do/suppress" not in page
+
+
+def test_a_failover_tells_from_where_to_where_and_why(as_role, app, put):
+    uuid = put(gateway="ses")
+    with app.engine.begin() as conn:
+        message = conn.execute(sa.select(M.id).where(M.uuid == uuid)).scalar_one()
+        event = {"message_id": message, "priority": "P1", "event_type": "failed_over", "source": "worker"}
+        why = {"from": "postal", "reason": "it takes nothing now"}
+        conn.execute(sa.insert(delivery_events).values(event | {"gateway": "ses", "data": why}))
+    page = as_role("operator").get(f"/admin/messages/{uuid}").get_data(as_text=True)
+    assert "<strong>failed over</strong> from postal to ses" in page
+    assert "postal: it takes nothing now" in page
+
+
 def test_an_error_without_a_class_is_told_without_one(as_role, put):
     uuid = put(status="suppressed", last_error="the recipient is suppressed: bounce_hard")
     page = as_role("operator").get(f"/admin/messages/{uuid}").get_data(as_text=True)

@@ -228,8 +228,8 @@ class _Assigning:
         self._result.by_gateway[gateway].append(message)
         if message.gateway and gateway != message.gateway and message.id not in self._settled:
             rerouted = message.id in self._rerouted
-            reason = "another one comes first now" if rerouted else "the gateway takes nothing now"
-            reason = "the gateway's own limit is used up" if message.gateway in self._full else reason
+            reason = "another one comes first now" if rerouted else "it takes nothing now"
+            reason = "its own limit or pace is used up" if message.gateway in self._full else reason
             self._result.moved[message.id] = Event(
                 event_type=EventType.FAILED_OVER,
                 gateway=gateway,

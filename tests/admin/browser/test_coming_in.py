@@ -151,3 +151,10 @@ def test_an_action_asks_on_a_page_of_its_own_without_a_script(visit):
     assert visitor.page.is_visible("#confirm [name=why]")
     visitor.page.click("[data-close]")
     assert visitor.page.url.endswith("/admin/users/")
+
+
+def test_where_no_row_was_ticked_that_is_said_once(visit):
+    page = (visitor := visit("operator")).page
+    visitor.open("/admin/messages/")
+    page.click("button:has-text('Cancel')")
+    expect(page.locator(".note", has_text="Nothing was selected")).to_have_count(1)

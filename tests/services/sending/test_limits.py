@@ -236,7 +236,7 @@ def test_why_a_message_went_past_its_gateway_is_in_its_history(world):
     work(world, "P1")
     (moved,) = [message for message in messages if "failed_over" in world.history(message)]
     event = next(event for event in world.events(moved) if event.event_type == "failed_over")
-    assert event.data == {"from": "postal", "reason": "the gateway's own limit is used up"}
+    assert event.data == {"from": "postal", "reason": "its own limit or pace is used up"}
     assert world.row(moved).attempts == 0
 
 
