@@ -11,18 +11,19 @@ from app.simulator.simulator import Options, Simulator
 
 @contextmanager
 def simulating(options: Options) -> Iterator[None]:
-    """Run a simulator while the block runs; what kept it from starting is raised here."""
+    """Run a simulator while the block runs; what kept it from starting or ending is raised here."""
     runner = _Runner(options)
     thread = threading.Thread(target=runner.run, name="simulator")
     thread.start()
     try:
         runner.ready.wait()
-        if runner.failure is not None:
-            raise runner.failure
-        yield
+        if runner.failure is None:
+            yield
     finally:
         runner.stop()
         thread.join()
+    if runner.failure is not None:
+        raise runner.failure
 
 
 class _Runner:

@@ -91,14 +91,18 @@ class Listener:
             await self._answers()
 
     async def close(self) -> None:
-        """Stop listening and cut what is connected, so that from now on connecting is refused."""
+        """Stop listening and cut what is connected, so that from now on connecting is refused.
+
+        Raises TimeoutError where the server does not end.
+        """
         async with self._turn:
             if self._server is None or self._serving is None:
                 return
             self._server.stop()  # type: ignore[no-untyped-call]
-            while not self._serving.done():
-                cut_all(self._port)
-                await asyncio.wait({self._serving}, timeout=0.01)
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                while not self._serving.done():
+                    cut_all(self._port)
+                    await asyncio.wait({self._serving}, timeout=0.01)
             self._server = None
 
     def _claim(self) -> None:

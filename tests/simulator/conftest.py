@@ -146,8 +146,12 @@ def telling(start, receiver):
     """A function that starts a simulator which tells the receiver at once; fields are Delivery's."""
 
     def telling(*, subscribed=True, **fields):
+        # One connection, so that on a busy machine, too, what is told later arrives later.
         quick = Delivery(
-            target=receiver.url, delay=timedelta(milliseconds=20), retry=timedelta(milliseconds=50)
+            target=receiver.url,
+            delay=timedelta(milliseconds=20),
+            retry=timedelta(milliseconds=50),
+            connections=1,
         )
         return start(delivery=replace(quick, **fields), subscribed=subscribed, seed=1)
 

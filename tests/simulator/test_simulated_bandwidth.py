@@ -100,7 +100,7 @@ def test_several_recipients_are_one_group_under_one_id(simulated):
     ],
 )
 def test_each_fate_is_told_in_bandwidths_words(telling, receiver, number, types, code):
-    simulated = telling(connections=1)
+    simulated = telling()
     name = orjson.loads(post(simulated, body(number)).data)["id"]
     events = [webhook.json[0] for webhook in receiver.take(len(types))]
     assert [event["type"] for event in events] == types

@@ -69,7 +69,7 @@ def test_what_is_wrong_is_refused(simulated, fields, changes, status):
     ],
 )
 def test_each_fate_is_told_in_birds_words(telling, receiver, number, statuses, code):
-    simulated = telling(connections=1)
+    simulated = telling()
     name = orjson.loads(post(simulated, body(number)).data)["id"]
     told = [webhook.json for webhook in receiver.take(len(statuses))]
     assert [event["payload"]["status"] for event in told] == statuses
@@ -89,7 +89,7 @@ def test_an_event_is_signed_over_time_address_and_body(telling, receiver):
 
 
 def test_who_unsubscribes_answers_stop(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     post(simulated, body("+15552050000"))
     told = receiver.take(4)[-1].json
     assert told["event"] == "sms.inbound"

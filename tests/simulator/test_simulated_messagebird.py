@@ -97,7 +97,7 @@ def test_who_asks_and_for_what_is_looked_at_first(simulated, changes, status, co
     ],
 )
 def test_each_fate_is_told_in_messagebirds_words(telling, receiver, number, statuses, code):
-    simulated = telling(connections=1)
+    simulated = telling()
     name = orjson.loads(post(simulated, body(number)).data)["id"]
     reports = [query(webhook) for webhook in receiver.take(len(statuses))]
     assert [report["status"] for report in reports] == statuses
@@ -141,7 +141,7 @@ def test_a_report_goes_to_the_address_that_the_request_named(telling, receiver):
 
 
 def test_who_unsubscribes_answers_stop(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     post(simulated, body("15552050000"))
     told = query(receiver.take(3)[-1])
     assert (told["originator"], told["recipient"], told["body"]) == ("15552050000", "15550100100", "STOP")

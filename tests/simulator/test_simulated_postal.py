@@ -187,7 +187,7 @@ def test_webhooks_carry_both_signatures_and_the_real_envelope(telling, receiver)
     ],
 )
 def test_each_fate_is_told_in_postals_words(telling, receiver, name, events, words):
-    simulated = telling(connections=1)
+    simulated = telling()
     assert orjson.loads(simulated.send(f"{name}@example.com").data)["status"] == "success"
     got = receiver.take(len(events))
     assert [webhook.json["event"] for webhook in got] == events
@@ -195,7 +195,7 @@ def test_each_fate_is_told_in_postals_words(telling, receiver, name, events, wor
 
 
 def test_a_late_bounce_can_be_fetched_and_read(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     simulated.send("late-bounce@example.com")
     sent, bounced = (webhook.json for webhook in receiver.take(2))
     assert (sent["event"], bounced["event"]) == ("MessageSent", "MessageBounced")

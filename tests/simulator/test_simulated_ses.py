@@ -161,7 +161,7 @@ def told(receiver, number):
 
 
 def test_events_come_in_signed_notifications(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     sent = send(simulated, "anna@example.com")
     envelopes = [verified(simulated, webhook) for webhook in receiver.take(2)]
     assert {envelope["TopicArn"] for envelope in envelopes} == {environment(1)["SES_SNS_TOPIC_ARNS"]}
@@ -190,7 +190,7 @@ def test_version_2_signs_by_sha256(start, receiver):
     ],
 )
 def test_bounces_say_their_type(telling, receiver, name, events, expected):
-    simulated = telling(connections=1)
+    simulated = telling()
     send(simulated, f"{name}@example.com")
     got = told(receiver, len(events))
     assert [event["eventType"] for event in got] == events
@@ -218,7 +218,7 @@ def test_bounces_say_their_type(telling, receiver, name, events, expected):
     ],
 )
 def test_each_fate_is_told_in_amazons_words(telling, receiver, name, events, said):
-    simulated = telling(connections=1)
+    simulated = telling()
     send(simulated, f"{name}@example.com")
     got = told(receiver, len(events))
     assert [event["eventType"] for event in got] == events
@@ -242,7 +242,7 @@ def test_without_a_configuration_set_nothing_is_told(telling, receiver):
 
 
 def test_events_wait_until_the_subscription_is_confirmed(telling, receiver):
-    simulated = telling(subscribed=False, connections=1)
+    simulated = telling(subscribed=False)
     send(simulated, "anna@example.com")
     asked = [verified(simulated, webhook) for webhook in receiver.take(2)]
     assert [envelope["Type"] for envelope in asked] == ["SubscriptionConfirmation"] * 2
@@ -261,7 +261,7 @@ def test_events_wait_until_the_subscription_is_confirmed(telling, receiver):
 
 def test_sns_does_not_repeat_what_was_answered_by_4xx(telling, receiver):
     receiver.statuses.put(403)
-    simulated = telling(connections=1)
+    simulated = telling()
     send(simulated, "anna@example.com")
     assert told(receiver, 2)[1]["eventType"] == "Delivery"
     while (tally := simulated.control("GET", "webhooks"))["pending"]:

@@ -178,7 +178,7 @@ def verified(got, address=CALLBACK):
 
 
 def test_callbacks_go_where_the_request_says_and_are_signed_with_it(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     sid = orjson.loads(send(simulated, message(StatusCallback=f"{CALLBACK}#rc=3&rp=all")).data)["sid"]
     sent, delivered = receiver.take(2)
     assert sent.path == delivered.path == f"/webhooks/twilio?tag={TAG}"
@@ -209,13 +209,13 @@ def test_who_asks_for_no_callbacks_hears_nothing(telling):
     ],
 )
 def test_each_fate_is_told_in_twilios_words(telling, receiver, form, told):
-    send(telling(connections=1), form)
+    send(telling(), form)
     last = verified(receiver.take(2)[-1])
     assert (last["MessageStatus"], last["ErrorCode"]) == told
 
 
 def test_whatsapp_messages_are_read(telling, receiver):
-    send(telling(connections=1), chat("open"))
+    send(telling(), chat("open"))
     told = [verified(got) for got in receiver.take(3)]
     assert [each["MessageStatus"] for each in told] == ["sent", "delivered", "read"]
     assert {each["ChannelPrefix"] for each in told} == {"whatsapp"}
@@ -223,7 +223,7 @@ def test_whatsapp_messages_are_read(telling, receiver):
 
 def test_who_unsubscribes_answers_stop(telling, receiver):
     form = message("unsubscribe")
-    send(telling(connections=1), form)
+    send(telling(), form)
     stop = receiver.take(3)[-1]
     told = verified(stop, HOME)
     assert stop.path == "/webhooks/twilio"
@@ -245,7 +245,7 @@ def test_somebody_may_write_on_demand(telling, receiver):
 
 
 def statuses(telling, receiver, form, number):
-    send(telling(connections=1), form, "/Calls")
+    send(telling(), form, "/Calls")
     return [verified(got) for got in receiver.take(number)]
 
 
@@ -293,7 +293,7 @@ def test_a_person_presses_the_key_that_the_words_name(telling, receiver):
     action = f"{CALLBACK}&step=digits"
     gather = f'<Gather numDigits="1" action="{action.replace("&", "&amp;")}"><Say>Press 4</Say></Gather>'
     form = call("confirmed", StatusCallbackEvent="completed", Twiml=f"<Response>{gather}</Response>")
-    send(telling(connections=1), form, "/Calls")
+    send(telling(), form, "/Calls")
     pressed, completed = receiver.take(2)
     assert pressed.path == f"/webhooks/twilio?tag={TAG}&step=digits"
     assert verified(pressed, action)["Digits"] == "4"
@@ -319,7 +319,7 @@ def test_detections_instructions_and_recordings_have_addresses_of_their_own(tell
         Record="true",
         RecordingStatusCallback=f"{CALLBACK}&step=recording",
     )
-    send(telling(connections=1), form, "/Calls")
+    send(telling(), form, "/Calls")
     amd, asked, completed, recorded = receiver.take(4)
     assert verified(amd, f"{CALLBACK}&step=amd")["AnsweredBy"] == "machine_start"
     assert verified(asked, f"{CALLBACK}&step=url")["CallStatus"] == "in-progress"

@@ -39,7 +39,7 @@ def test_a_target_that_is_away_is_tried_again(telling, receiver):
 
 
 def test_connections_are_kept_alive(telling, receiver):
-    simulated = telling(connections=1)
+    simulated = telling()
     for _ in range(20):
         simulated.send("anna@example.com")
     assert len({webhook.client for webhook in receiver.take(20)}) == 1
@@ -59,7 +59,7 @@ def test_duplicates_are_the_same_fact_twice(telling, receiver):
 
 
 def test_shuffled_webhooks_come_out_of_order(telling, receiver):
-    simulated = telling(shuffle=True, connections=1)
+    simulated = telling(shuffle=True)
     for _ in range(30):
         simulated.send("click@example.com")
     events = [webhook.json["event"] for webhook in receiver.take(90)]

@@ -1,6 +1,3 @@
-import contextlib
-import random
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -10,25 +7,13 @@ from app import settings
 from app.domain.vocabulary import Channel
 from app.gateways.transport import Transport
 from app.simulator.background import simulating
-from app.simulator.environment import GATEWAYS, HOST, environment
+from app.simulator.environment import environment
 from app.simulator.simulator import Options
+from bench.ports import free_base
 
 FCM_TOKEN = "delivered-1:".ljust(142, "A")
 APNS_TOKEN = "70c51200" + "0" * 56
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-def free_base():
-    """Find a port that is free together with one for each gateway after it."""
-    while True:
-        base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in range(base, base + 1 + len(GATEWAYS)):
-                    stack.enter_context(contextlib.closing(socket.socket())).bind((HOST, port))
-            except OSError:
-                continue
-            return base
 
 
 @pytest.fixture(scope="session")
