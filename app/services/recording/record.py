@@ -124,11 +124,8 @@ def _questions(heard: Sequence[Heard]) -> dict[str, str]:
 
 
 def _advance(conn: sa.Connection, effects: Sequence[Effect]) -> None:
-    if not effects:
-        return
     changes = [_change(effect, effect.decision) for effect in effects if effect.decision]
-    columns = map(texts, zip(*changes, strict=True))
-    run(conn, PACKAGE, "advance", dict(zip(_CHANGED, columns, strict=True)))
+    _write(conn, "advance", _CHANGED, changes)
 
 
 # What advance takes, in the order of a change.
@@ -171,9 +168,16 @@ def _change(effect: Effect, decision: Decision) -> tuple[str | None, ...]:
 
 def _log(conn: sa.Connection, effects: Iterable[Effect]) -> None:
     entries = [_entry(effect.message, line) for effect in effects for line in effect.lines]
-    if entries:
-        columns = map(texts, zip(*entries, strict=True))
-        run(conn, PACKAGE, "log_events", dict(zip(_LOGGED, columns, strict=True)))
+    _write(conn, "log_events", _LOGGED, entries)
+
+
+def _write(
+    conn: sa.Connection, statement: str, names: Sequence[str], rows: Sequence[tuple[str | None, ...]]
+) -> None:
+    """Run a statement that takes its rows as columns, where there are any."""
+    if rows:
+        columns = map(texts, zip(*rows, strict=True))
+        run(conn, PACKAGE, statement, dict(zip(names, columns, strict=True)))
 
 
 # What log_events takes, in the order of an entry.
