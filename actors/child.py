@@ -11,7 +11,7 @@ import structlog
 from actors.board import Board
 from actors.crews import Crew
 from actors.declare import declare
-from actors.emergency import LISTEN, answer_doorbell, heed_stops, stand_in_for_redis
+from actors.emergency import LISTEN, answer_doorbell, heed_stops, keep_reference_data, stand_in_for_redis
 from actors.foreman import Foreman
 from actors.staff import Staff
 from app.bootstrap import App, build
@@ -101,6 +101,7 @@ def _beside(app: App, crew: Crew, board: Board, place: int) -> list[threading.Th
     threads = [threading.Thread(target=heed_stops, args=(tools, app.bell_of_stops()), daemon=True)]
     if crew.emergency:
         threads.append(threading.Thread(target=stand_in_for_redis, args=(tools, app.redis), daemon=True))
+        threads.append(threading.Thread(target=keep_reference_data, args=(tools,), daemon=True))
         threads.extend(
             threading.Thread(target=answer_doorbell, args=(tools, app.doorbell(LISTEN)), daemon=True)
             for _ in range(LISTENERS)

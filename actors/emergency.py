@@ -69,6 +69,17 @@ def heed_stops(tools: Tools, bell: Bell) -> None:
             tools.stopping.wait(LOOK)
 
 
+def keep_reference_data(tools: Tools) -> None:
+    """Keep routes, limits and senders fresh until told to stop, so that no emergency waits for them."""
+    while not tools.stopping.is_set():
+        try:
+            tools.catalog.tend(tools.stopping)
+        except Exception:
+            # Without this thread emergencies read what they need themselves.
+            log.exception("keeping reference data stumbled")
+            tools.stopping.wait(LOOK)
+
+
 def _answers(client: redis.Redis) -> bool:
     try:
         return bool(client.ping())

@@ -1,5 +1,6 @@
 """The Flask application: every resource, one error handler."""
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -121,6 +122,8 @@ def app_of(settings: Settings, kind: str) -> App:
     connections = max(settings.database_pool, threads(settings))
     app = build(settings, kind, connections=connections + 1, accepts=True)
     Heart(app.engine, Pulse(), partial(datetime.now, UTC), kind=kind, threads=threads(settings)).start()
+    tend = partial(app.catalog.tend, threading.Event())
+    threading.Thread(target=tend, name="reference data", daemon=True).start()
     return app
 
 

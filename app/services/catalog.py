@@ -44,6 +44,8 @@ __all__ = ["Catalog", "LimitRow", "Sender", "Template", "needs_of"]
 KEPT = 5.0  # seconds
 # A copy older than this is still used, and read anew meanwhile: nobody who sends steadily waits for it.
 FRESH = 1.0  # seconds
+# Whoever keeps copies for others reads anew at the latest now what nobody has asked for.
+TENDED = 4.0  # seconds
 
 T = TypeVar("T")
 
@@ -86,6 +88,8 @@ class Catalog:
         self._kept: dict[str, tuple[float, object]] = {}
         self._lock = threading.Lock()
         self._renewing: set[str] = set()
+        self._loads: dict[str, Callable[[], object]] = {}
+        self._asked: set[str] | None = None
         self._compiled = lru_cache(maxsize=512)(self._compile)
         self._isps = IspBook()
 
@@ -173,6 +177,21 @@ class Catalog:
         with self._lock:
             self._kept = {name: (float("-inf"), value) for name, (_, value) in self._kept.items()}
 
+    def tend(self, stopping: threading.Event) -> None:
+        """Keep all copies from growing old until told to stop, so that whoever asks never waits for one.
+
+        Meanwhile nobody else reads anew what is there: beside an emergency, that would cost it its time.
+        """
+        self._asked = set()
+        try:
+            while not stopping.wait(FRESH / 2):
+                for name, load in tuple(self._loads.items()):
+                    if self._age(name) > (FRESH if name in self._asked else TENDED):
+                        self._asked.discard(name)
+                        self._renew(name, load)
+        finally:
+            self._asked = None
+
     def changed(self) -> None:
         """Have it read anew everywhere, after what was changed is committed."""
         self.forget()
@@ -182,11 +201,22 @@ class Catalog:
         at, value = self._kept.get(name, (float("-inf"), None))
         age = time.monotonic() - at
         if age < KEPT:
-            if age > FRESH and name not in self._renewing:
-                self._renewing.add(name)
-                threading.Thread(target=self._renew, args=(name, load), daemon=True).start()
+            if age > FRESH:
+                self._ask(name, load)
             return value  # type: ignore[return-value]
         return self._read(name, load, KEPT)
+
+    def _ask(self, name: str, load: Callable[[], object]) -> None:
+        """Have a copy read anew beside the work."""
+        asked = self._asked
+        if asked is not None:
+            asked.add(name)
+        elif name not in self._renewing:
+            self._renewing.add(name)
+            threading.Thread(target=self._renew, args=(name, load), daemon=True).start()
+
+    def _age(self, name: str) -> float:
+        return time.monotonic() - self._kept.get(name, (float("-inf"), None))[0]
 
     def _renew(self, name: str, load: Callable[[], object]) -> None:
         try:
@@ -199,6 +229,7 @@ class Catalog:
     def _read(self, name: str, load: Callable[[], T], oldest: float) -> T:
         """Read anew what another thread has not read meanwhile."""
         with self._lock:
+            self._loads[name] = load
             at, value = self._kept.get(name, (float("-inf"), None))
             if time.monotonic() - at >= oldest:
                 try:
