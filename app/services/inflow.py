@@ -87,9 +87,11 @@ class Inflow:
 
     def take(self, rows: Iterable[Row | Reject]) -> None:
         """Store all rows; raises what `rows` raises, and Conflict where the lease was lost."""
+        began = time.monotonic()
         for number, row in enumerate(rows):
             if self._way is not None and number % _UNBROKEN == 0:
-                self._way.give()
+                self._way.go_slowly(time.monotonic() - began)
+                began = time.monotonic()
             self.last_line = row.line
             checked = self._check(row) if isinstance(row, Row) else row
             if isinstance(checked, Staged):

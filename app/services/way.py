@@ -8,6 +8,10 @@ from pathlib import Path
 TAKEN_FOR = 0.05  # seconds
 # Under a flood of emergencies bulk goes on, slowly.
 LONGEST_WAIT = 0.1  # seconds
+# So long after an emergency the next one is expected, and uploads rest so many times as long as they worked:
+# what they write stands before each emergency in the database's log.
+LATELY = 5.0  # seconds
+REST = 2
 _LOOK = 0.004  # seconds
 _BYTES = 8
 
@@ -31,6 +35,12 @@ class Way:
         """Tell whether an emergency is on its way out."""
         # What is further ahead was written before the machine was started anew, and its clock with it.
         return 0 < self._until[0] - time.monotonic() <= TAKEN_FOR
+
+    def go_slowly(self, worked: float) -> None:
+        """Give way, and rest after so many seconds of work where emergencies came lately."""
+        self.give()
+        if self._until[0] and abs(time.monotonic() - self._until[0]) < LATELY:
+            time.sleep(min(worked * REST, LONGEST_WAIT))
 
     def give(self) -> None:
         """Wait while the way is taken; mostly that costs one look into memory."""

@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +77,23 @@ def test_under_a_flood_of_emergencies_bulk_goes_on_slowly():
         began = time.monotonic()
         way.give()
     assert time.monotonic() - began >= ways.LONGEST_WAIT
+
+
+def test_where_emergencies_came_lately_uploads_rest_longer_than_they_worked(monkeypatch):
+    slept = []
+    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    monkeypatch.setattr(ways, "time", clock)
+    monkeypatch.setattr(ways, "TAKEN_FOR", 0.0)
+    way = Way(None)
+    way.go_slowly(0.01)
+    assert slept == []
+    way.take()
+    way.go_slowly(0.01)
+    way.go_slowly(60.0)
+    assert slept == [0.02, ways.LONGEST_WAIT]
+    monkeypatch.setattr(ways, "LATELY", 0.0)
+    way.go_slowly(0.01)
+    assert len(slept) == 2
 
 
 def test_where_the_machine_was_started_anew_nothing_waits_for_what_was_before(tmp_path):
