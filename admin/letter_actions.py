@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, told
+from admin.spans import since_of
 from app.bootstrap import App
 from app.domain.vocabulary import Channel, Priority, Status
 from app.errors import Invalid
@@ -112,7 +113,6 @@ def criteria_of(said: Mapping[str, str]) -> Criteria:
     status = _word(Status, said, "status")
     if status and status not in DEAD:
         raise Invalid.of("status", f"must be one of {', '.join(DEAD)}")
-    days = said.get("days", "")
     return Criteria(
         statuses=(status,) if status else DEAD,
         error_class=said.get("error"),
@@ -121,7 +121,7 @@ def criteria_of(said: Mapping[str, str]) -> Criteria:
         channel=_word(Channel, said, "channel"),
         priority=_word(Priority, said, "priority"),
         batch=_uuid(said),
-        since=datetime.now(UTC) - timedelta(days=int(days)) if days.isdecimal() else None,
+        since=None if said.get("days") == "any" else since_of(said, "days", datetime.now(UTC)),
     )
 
 

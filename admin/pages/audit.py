@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +11,7 @@ from flask import Response, request, url_for
 from admin.exports import csv_file
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.page import expose
-from app.errors import Invalid
+from admin.spans import day_of, end_of
 from app.services.audit_reading import MOST_EXPORTED, AuditFilters, AuditView
 
 _HEADING = ("at", "actor", "origin", "action", "target", "why", "before", "after")
@@ -82,24 +81,13 @@ def _spelled(values: Mapping[str, Any], name: str) -> str | None:
 
 
 def _filters(wanted: Mapping[str, str]) -> AuditFilters:
-    until = _day(wanted, "until")
     return AuditFilters(
         actor=wanted.get("actor") or None,
         action=wanted.get("action") or None,
         target=wanted.get("target") or None,
-        since=_day(wanted, "since"),
-        # The day that is named counts in.
-        until=until and until + timedelta(days=1),
+        since=day_of(wanted, "since"),
+        until=end_of(wanted, "until"),
     )
-
-
-def _day(wanted: Mapping[str, str], name: str) -> datetime | None:
-    if not wanted.get(name):
-        return None
-    try:
-        return datetime.strptime(wanted[name], "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as exc:
-        raise Invalid.of(name, "must be a day, as 2026-12-31") from exc
 
 
 def _line(entry: AuditView) -> Sequence[object]:

@@ -10,12 +10,11 @@ from admin.actions import Action
 from admin.letter_actions import LetterActions, criteria_of
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.message_actions import MessageActions
+from admin.spans import SPANS
 from app.bootstrap import App
 from app.domain.vocabulary import Channel, OutcomeClass, Priority, Status
 from app.services.dead_letter_rows import DEAD
 from app.services.dead_letter_views import Reasons, ReplayView
-
-_DAYS = (("1", "the last day"), ("7", "the last week"), ("30", "the last 30 days"))
 
 
 def _words(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -72,7 +71,7 @@ _FILTERS = (
     Filter(name="channel", label="Channel", choices=_words(list(Channel))),
     Filter(name="priority", label="Priority", choices=_words(list(Priority))),
     Filter(name="batch", label="Batch", hint="its uuid"),
-    Filter(name="days", label="Came to rest in", choices=_DAYS),
+    Filter(name="days", label="Came to rest in", choices=SPANS),
 )
 
 

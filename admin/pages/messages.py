@@ -1,7 +1,7 @@
 """Messages: find any of them, see what became of it and why, and do something about it."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from admin.actions import Action
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.message_actions import MessageActions
 from admin.page import expose
+from admin.spans import SPANS, day_of, end_of, since_of
 from app.bootstrap import App
 from app.domain.callers import Caller
 from app.domain.vocabulary import Channel, OutcomeClass, Priority, Status
@@ -31,7 +32,6 @@ OPERATOR = Caller(client_id=0, name="console", scopes=frozenset({"admin"}))
 # A foreign mail runs nothing, loads nothing from elsewhere, and may not even link us to where it was.
 _MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'self'"
 _OPEN_FOR = timedelta(minutes=10)
-_DAYS = (("1", "the last day"), ("7", "the last week"), ("30", "the last 30 days"))
 
 
 def _of(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -56,7 +56,9 @@ class MessagesPage(ListPage):
         Filter(name="channel", label="Channel", choices=_of(list(Channel))),
         Filter(name="gateway", label="Gateway"),
         Filter(name="error", label="Error", choices=_of(list(OutcomeClass))),
-        Filter(name="days", label="Made in", choices=_DAYS),
+        Filter(name="days", label="Made in", choices=SPANS),
+        Filter(name="since", label="From", kind="date"),
+        Filter(name="until", label="To", kind="date"),
     )
     empty = Empty(
         says="No message was ever accepted here.",
@@ -156,6 +158,7 @@ def _wanted(said: Mapping[str, str]) -> Wanted:
             source_id=_number(source_id, "source"),
             batch=_uuid(said, "batch"),
             since=_since(said),
+            until=end_of(said, "until"),
         ),
         uuid=_uuid(said, "uuid"),
         client=said.get("client"),
@@ -191,7 +194,5 @@ def _number(text: str, name: str) -> int | None:
 
 
 def _since(said: Mapping[str, str]) -> datetime | None:
-    if "days" not in said:
-        return None
-    days = _number(said["days"], "days") or 0
-    return datetime.now(UTC) - timedelta(days=min(days, 3650))
+    bounds = (since_of(said, "days", people.now()), day_of(said, "since"))
+    return max((bound for bound in bounds if bound), default=None)

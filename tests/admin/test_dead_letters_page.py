@@ -5,7 +5,9 @@ import re
 import pytest
 import sqlalchemy as sa
 
+from admin.letter_actions import criteria_of
 from app.db.tables import api_clients, audit_log, message_queue, replays
+from app.errors import Invalid
 
 M = message_queue.c
 
@@ -116,6 +118,12 @@ def test_without_filters_no_time_is_named(as_role, put):
     page = browser.post("/admin/dead-letters/do/replay_all", {"selected": everything}).get_data(as_text=True)
     assert "Send 3 messages again?" in page
     assert "<dt>since</dt>" not in page
+
+
+def test_a_time_that_cannot_be_is_refused_and_does_not_stand_for_all():
+    with pytest.raises(Invalid, match="must be a number of days"):
+        criteria_of({"days": "soon"})
+    assert criteria_of({"days": "any"}).since is None
 
 
 def test_some_are_replayed(as_role, app, put):

@@ -89,6 +89,8 @@ def do(browser, action, *uuids, **fields):
         "error=transient",
         "priority=P3&channel=email",
         "days=1&gateway=ses",
+        "days=1h&gateway=ses",
+        "since=2020-01-01&until=2099-12-31&gateway=ses",
     ],
 )
 def test_a_message_is_found_by_what_is_known_of_it(as_role, put, query):
@@ -102,6 +104,21 @@ def test_a_message_is_found_by_what_is_known_of_it(as_role, put, query):
     assert str(other) not in page
 
 
+@pytest.mark.parametrize("query", ["until=2020-01-01", "since=2099-12-31", "days=1h&until=2020-01-01"])
+def test_a_message_of_another_time_is_not_found(as_role, put, query):
+    assert str(put()) not in as_role("viewer").get(f"/admin/messages/?{query}").get_data(as_text=True)
+
+
+def test_of_two_times_the_later_one_counts(as_role, app, put):
+    old, new = put(), put()
+    with app.engine.begin() as conn:
+        made = sa.func.now() - timedelta(hours=3)
+        conn.execute(sa.update(message_queue).where(M.uuid == old).values(created_at=made))
+    page = as_role("viewer").get("/admin/messages/?days=1h&since=2020-01-01").get_data(as_text=True)
+    assert str(new) in page
+    assert str(old) not in page
+
+
 def test_by_its_uuid_one_is_found(as_role, put):
     wanted, other = put(), put()
     page = as_role("viewer").get(f"/admin/messages/?uuid={wanted}").get_data(as_text=True)
@@ -109,7 +126,14 @@ def test_by_its_uuid_one_is_found(as_role, put):
     assert str(other) not in page
 
 
-@pytest.mark.parametrize(("query", "words"), [("uuid=7", "must be a uuid"), ("source=a:b", "must be a word")])
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("uuid=7", "must be a uuid"),
+        ("source=a:b", "must be a word"),
+        ("since=soon", "must be a day"),
+    ],
+)
 def test_what_cannot_be_looked_for_is_said_beside_its_field(as_role, query, words):
     assert words in as_role("viewer").get(f"/admin/messages/?{query}").get_data(as_text=True)
 
