@@ -27,6 +27,12 @@ def caller(world):
     return Caller(client_id=world.client(), name="tests", scopes=frozenset(SCOPES))
 
 
+@pytest.fixture
+def long_taken(monkeypatch):
+    """Let the way be taken for as long as a busy machine needs to look."""
+    monkeypatch.setattr(ways, "TAKEN_FOR", 3600.0)
+
+
 def service(world, way):
     return MessageService(world.tools.engine, world.tools.catalog, NoWake(), world.app.settings, way)
 
@@ -50,6 +56,7 @@ def flood(way):
         thread.join()
 
 
+@pytest.mark.usefixtures("long_taken")
 def test_another_process_of_the_machine_sees_that_the_way_is_taken(tmp_path):
     mine, other = Way(tmp_path), Way(tmp_path)
     assert not other.is_taken
@@ -57,6 +64,7 @@ def test_another_process_of_the_machine_sees_that_the_way_is_taken(tmp_path):
     assert other.is_taken
 
 
+@pytest.mark.usefixtures("long_taken")
 def test_without_a_folder_to_share_it_is_each_processs_own_matter():
     mine, other = Way(None), Way(None)
     mine.take()
@@ -71,6 +79,7 @@ def test_whoever_gives_way_goes_on_once_the_emergency_is_out(monkeypatch):
     assert not way.is_taken
 
 
+@pytest.mark.usefixtures("long_taken")
 def test_under_a_flood_of_emergencies_bulk_goes_on_slowly():
     way = Way(None)
     with flood(way):
@@ -103,6 +112,7 @@ def test_where_the_machine_was_started_anew_nothing_waits_for_what_was_before(tm
     assert not Way(tmp_path).is_taken
 
 
+@pytest.mark.usefixtures("long_taken")
 def test_an_emergency_takes_the_way_when_it_is_claimed(world):
     message = world.one("P0")
     lane.work_these(world.tools, Priority.P0, [message.id])
@@ -119,6 +129,7 @@ def test_newsletters_and_campaigns_give_way_and_nobody_else(world, priority, wai
     assert not world.tools.way.is_taken
 
 
+@pytest.mark.usefixtures("long_taken")
 @pytest.mark.parametrize(("priority", "takes"), [("P0", True), ("P1", False), ("P4", False)])
 def test_an_emergency_takes_the_way_from_when_it_comes(world, caller, priority, takes):
     way = Way(None)
