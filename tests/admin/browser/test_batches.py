@@ -55,4 +55,4 @@ def test_what_may_be_done_to_a_batch_follows_what_becomes_of_it(visit, site):
     sent = {"processing": 0, "sent": 2}
     with site.app.engine.begin() as conn:
         conn.execute(sa.update(message_batches).where(message_batches.c.uuid == uuid).values(sent))
-    expect(page.locator("button:has-text('Pause')")).to_have_count(0, timeout=10_000)
+    expect(page.locator("button:has-text('Pause')")).to_have_count(0, timeout=30_000)
