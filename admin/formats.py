@@ -1,16 +1,18 @@
 """How templates write numbers, times and addresses."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from flask import Flask
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from admin import people
 from app.domain.addresses import masked
 from app.domain.vocabulary import Channel
 
 NONE = "\N{EN DASH}"
+_QUOTED = re.compile("`([^`]+)`")
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 # States in words, and the colour group each belongs to: never colour alone.
 TONES: Mapping[str, str] = {
@@ -29,7 +31,7 @@ def install(flask: Flask) -> None:
     """Teach the application's templates to write."""
     flask.jinja_env.filters.update(
         number=number, rate=rate, percent=percent, duration=duration, moment=moment, mask=mask, badge=badge,
-        day=day,
+        day=day, spelled=spelled,
     )  # fmt: skip
     flask.jinja_env.globals.update(may=_may)
 
@@ -104,6 +106,11 @@ def badge(state: str, label: str | None = None) -> Markup:
     """Show a state as a word on a tint."""
     tone = TONES.get(state, "still")
     return Markup('<span class="state state-{}">{}</span>').format(tone, label or state.replace("_", " "))
+
+
+def spelled(text: str) -> Markup:
+    """Show what stands between backticks as something to type or to look for."""
+    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - It is escaped before.
 
 
 def _may(right: str) -> bool:

@@ -68,9 +68,7 @@ class LetterActions:
 
     def _ask_replay(self, wish: Wish) -> Sequence[Question]:
         rate = Question(name="per_second", label="How fast", choices=_RATES, value="10")
-        criteria = criteria_of(_said(wish))
-        failed = self._app.gateways.get(criteria.gateway or "")
-        channel = criteria.channel or (failed and failed.channel)
+        channel = self._channel_of(criteria_of(_said(wish)))
         if channel is None:
             hint = "To send them through one gateway, go back and filter by channel or gateway first."
             return (replace(rate, hint=hint),)
@@ -80,10 +78,16 @@ class LetterActions:
         through = Question(name="gateway", label="Through", choices=choices, hint=hint, required=False)
         return (rate, through)
 
+    def _channel_of(self, criteria: Criteria) -> Channel | None:
+        """Tell the channel of what fits, which its gateway tells, too."""
+        failed = self._app.gateways.get(criteria.gateway or "")
+        return criteria.channel or (failed.channel if failed else None)
+
     def _replay(self, wish: Wish) -> str:
+        criteria = _narrowed(wish, REPLAYABLE)
         view = self._app.dead_letters.replay(
             wish.who,
-            _narrowed(wish, REPLAYABLE),
+            replace(criteria, channel=self._channel_of(criteria)),
             owner=None,
             why=wish.why,
             per_second=float(wish.said.get("per_second", "10")),

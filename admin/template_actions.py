@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from admin import people
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
-from admin.template_names import LABELS, Chosen, chosen, page_of
+from admin.template_names import LABELS, Chosen, chosen, editor_of, page_of
 from app.bootstrap import App
 from app.domain.templates.building import Kind
 from app.domain.templates.findings import Level
@@ -198,6 +198,7 @@ class TemplateActions:
             name.slug, name.channel, {}, locale=name.locale, version=version, fill=True
         )
         made_up = ", ".join(example.made_up)
+        editor = link("the editor", editor_of(name, version=version))
         return Preview(
             question=f"Send version {version} of {name.slug} as a test?",
             facts=(
@@ -205,7 +206,7 @@ class TemplateActions:
                 ("Filled in with", "the examples of its variables"),
                 ("At most", f"{MOST_ADDRESSES} addresses, {MOST_AN_HOUR} tests an hour"),
             ),
-            warning=f"Give these an example first: {made_up}." if made_up else "",
+            warning=told("Give these an example first, in {}: {}.", editor, made_up) if made_up else "",
             possible=not made_up,
         )
 

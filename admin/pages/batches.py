@@ -116,6 +116,8 @@ class BatchesPage(ListPage):
         uuid, view = self._selected(wish)
         if self._stop_of(uuid) is not None:
             raise Conflict("It is paused already.")
+        if not _left(view):
+            raise Conflict("It is over: nothing of it is left to pause.")
         draft = StopDraft(scope=StopScope.BATCH, key=str(uuid), including_p0=view.priority is Priority.P0)
         self.app.emergency.stop(wish.who, draft, why=wish.why)
         return told("{} is paused, on all workers within a second.", _link(uuid))

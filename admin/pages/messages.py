@@ -57,8 +57,8 @@ class MessagesPage(ListPage):
         Filter(name="gateway", label="Gateway"),
         Filter(name="error", label="Error", choices=_of(list(OutcomeClass))),
         Filter(name="days", label="Made in", choices=SPANS),
-        Filter(name="since", label="From", kind="date"),
-        Filter(name="until", label="To", kind="date"),
+        Filter(name="since", label="Made from", kind="date"),
+        Filter(name="until", label="Made to", kind="date"),
     )
     empty = Empty(
         says="No message was ever accepted here.",

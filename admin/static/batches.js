@@ -13,6 +13,8 @@
       try { answer = await fetch(location.href, { redirect: "error" }); } catch { return; }
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      // What is being confirmed by now must not be taken away under it.
+      if (document.querySelector("dialog[open]")) return;
       const fresh = [...page.querySelectorAll("[data-live]")];
       // A page of another shape is none of this batch: somebody has to sign in again, say.
       if (fresh.length !== parts().length) return;

@@ -186,6 +186,15 @@ def test_a_batch_is_paused_and_goes_on(as_role, app, put):
     assert "Paused by" not in browser.get(f"/admin/batches/{uuid}").get_data(as_text=True)
 
 
+def test_what_is_over_cannot_be_paused_though_it_was_not_when_asked(as_role, app, put):
+    uuid = put(pending=0, sent=2, state="finished")
+    browser = as_role("operator")
+    answer = do(browser, "pause", uuid)
+    assert "nothing of it is left to pause" in browser.get(answer.headers["Location"]).get_data(as_text=True)
+    with app.engine.connect() as conn:
+        assert conn.execute(sa.select(controls)).all() == []
+
+
 def test_while_workers_have_all_of_it_cancelling_is_offered_and_says_that_nothing_waits(as_role, app, put):
     uuid = put(pending=0, processing=2)
     browser = as_role("operator")

@@ -90,6 +90,8 @@ def test_where_the_gateway_is_known_those_of_its_channel_are_offered(as_role, ap
     page = browser.post("/admin/dead-letters/do/replay_all", {"selected": wanted}).get_data(as_text=True)
     offered = set(re.findall(r'<option value="(\w+)"', page)) & set(app.gateways)
     assert offered == {name for name, each in app.gateways.items() if each.channel == "email"} == {"postal"}
+    do(browser, "dead-letters", "replay_all", wanted, gateway="postal", per_second="100")
+    assert counts(app) == {"pending": 1}
 
 
 def test_a_code_is_told_once(as_role, put):

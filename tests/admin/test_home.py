@@ -172,3 +172,7 @@ def test_addresses_are_masked_by_what_they_look_like():
     assert formats.mask("+31612345678") == "…678"
     assert formats.mask("a" * 64, "push") == "token of 64 characters"
     assert formats.mask(None) == NONE
+
+
+def test_what_stands_between_backticks_is_set_apart_and_nothing_else_is_markup():
+    assert formats.spelled("Start `tocsin <x>` & wait") == "Start <code>tocsin &lt;x&gt;</code> &amp; wait"

@@ -163,6 +163,16 @@ def test_a_test_is_not_sent_where_no_gateway_would_take_it(as_role, filled):
     assert "default sender" in answer.get_data(as_text=True)
 
 
+def test_where_a_variable_has_no_example_a_test_leads_to_where_it_is_given(as_role, app):
+    body = FIELDS | {"body_html": "<p>{{ nobody_knows }}</p>", "then": "keep"}
+    editor = as_role("editor")
+    editor.post(f"{EDITOR}/save/template/email/welcome", body)
+    asked = {"selected": "template/email/welcome/@1"}
+    page = editor.post("/admin/templates/do/test", asked).get_data(as_text=True)
+    assert 'href="/admin/template-editor/one/template/email/welcome?version=1"' in page
+    assert "nobody_knows" in page
+
+
 @pytest.mark.parametrize(
     ("channel", "slug", "said"),
     [("sms", "parcel", "2 SMS"), ("push", "shipped", "On its way"), ("voice", "storm", "en-GB")],

@@ -85,7 +85,7 @@ def _of_channel(channel: Channel, states: Mapping[str, Standing]) -> Iterator[Fi
             priority=priority,
             meaning=f"{gateway} is taken out of use for {channel.value}: "
             f"{standing.reason or 'it failed too often'}.",
-            advice="See the vendor's status page and the reason; reset the breaker once it is mended.",
+            advice="See the vendor's status page and the reason; close the breaker once it is mended.",
             automatic="Others take its messages; probes find out when it is well, and it comes back by "
             "itself.",
             evidence={

@@ -82,8 +82,8 @@ def _late() -> sa.Select[Any]:
     """Count the late runs of each job, with the worst.
 
     A tick that comes late takes the slot that is on by then, so that the one it was for has no row: it is
-    late against the slot that should have followed the one before. Where another process led meanwhile, or
-    the same one anew, nobody was late. A seldom job's slot is caught up with by whoever newly leads: only
+    late against the slot that should have followed the one before. Where another process led before, or
+    nobody did, nobody was late. A seldom job's slot is caught up with by whoever newly leads: only
     what ticks often can be late.
     """
     each = sa.select(_C.job, _C.slot, _C.holder, _C.started_at).where(
@@ -94,7 +94,9 @@ def _late() -> sa.Select[Any]:
     led = sa.func.lag(run.holder).over(partition_by=run.job, order_by=run.slot).label("led")
     step = sa.select(run.job, run.slot, run.started_at, run.holder, before, led).cte("step").c
     every = sa.func.min(step.slot - step.before).over(partition_by=step.job)
-    due = sa.case((step.led == step.holder, sa.func.least(step.slot, step.before + every)), else_=step.slot)
+    due = sa.case(
+        (step.led == step.holder, sa.func.least(step.slot, step.before + every)), else_=step.started_at
+    )
     lateness = sa.select(step.job, (step.started_at - due).label("late")).cte("lateness").c
     worst, times = sa.func.max(lateness.late), sa.func.count()
     return (
