@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -62,7 +63,10 @@ class GatewayNow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Overview:
-    """One look at all of it. What could not be read is None, and `missing` says what that was."""
+    """One look at all of it. What could not be read is None, and `missing` says what that was.
+
+    `looked` is what diagnostics found just now in what changes soon; None where Redis would be waited for.
+    """
 
     at: datetime
     lanes: Sequence[LaneNow] | None
@@ -70,6 +74,7 @@ class Overview:
     without_credentials: int
     emergency: EmergencyState | None
     standing: Standing | None
+    looked: Run | None
     missing: Sequence[str]
 
     @property
@@ -118,7 +123,7 @@ class Watch:
         try:
             # Somebody may have looked while this one waited.
             if self._seen is None or now - self._seen.at >= EVERY:
-                self._seen = _read(self._app, now, self.findings(now))
+                self._seen = _read(self._app, now, partial(self._look, now))
             return self._seen
         finally:
             self._reading.release()
@@ -132,16 +137,15 @@ class Watch:
         self._charts[span] = (now, found)
         return found
 
-    def findings(self, now: datetime) -> Run:
-        """Give what diagnostics find in what changes soon."""
+    def look_again(self) -> None:
+        """Forget what was seen, where somebody has just changed it."""
+        self._seen = self._findings = None
+
+    def _look(self, now: datetime) -> Run:
         known = self._findings
         if known is None or now - known[0] >= FINDINGS_EVERY:
             known = self._findings = (now, self._app.diagnostics.look())
         return known[1]
-
-    def look_again(self) -> None:
-        """Forget what was seen, where somebody has just changed it."""
-        self._seen = self._findings = None
 
 
 def install(flask: Flask, app: App) -> None:
@@ -162,7 +166,7 @@ def watch() -> Watch:
     return found
 
 
-def _read(app: App, now: datetime, looked: Run) -> Overview:
+def _read(app: App, now: datetime, look: Callable[[], Run]) -> Overview:
     missing: list[str] = []
 
     def part(name: str, read: Callable[[], _Part]) -> _Part | None:
@@ -174,16 +178,19 @@ def _read(app: App, now: datetime, looked: Run) -> Overview:
             return None
 
     rates = part("rates", lambda: lane_rates(app.engine)) or {}
-    views = part("gateways", app.gateway_control.list)
-    limits = part("limits", lambda: _limits(app)) or {}
-    paces = part("paces", app.limits.paces) or ()
+    paces = part("limits", app.limits.paces)
+    # Where Redis hangs, one wait for it is enough: there may be a stop to be seen.
+    views = part("gateways", partial(app.gateway_control.list, written=paces is None))
+    limits = None if paces is None else part("limits", lambda: _limits(app))
+    looked = None if paces is None else look()
     return Overview(
         at=now if now.tzinfo else now.replace(tzinfo=UTC),
         lanes=part("lanes", lambda: _lanes(app, rates)),
-        gateways=None if views is None else _gateways(views, limits, paces),
+        gateways=None if views is None else _gateways(views, limits or {}, paces or ()),
         without_credentials=sum(not view.credentials for view in views or ()),
         emergency=part("stops", lambda: app.emergency.state(counting=False)),
         standing=part("findings", lambda: app.diagnostics.standing(looked=looked)),
+        looked=looked,
         missing=missing,
     )
 

@@ -32,7 +32,7 @@ class DiagnosticsPage(Page):
         return self.show(
             "diagnostics/list.html",
             standing=self.app.diagnostics.standing(
-                least=Severity.INFO, looked=watch().findings(people.now())
+                least=Severity.INFO, looked=watch().look(people.now()).looked
             ),
             history=self.app.diagnostics.history(limit=20).items,
             tones=_TONES,

@@ -59,12 +59,15 @@ class GatewaysService:
 
     # Looking
 
-    def list(self, *, channel: Channel | None = None) -> tuple[GatewayView, ...]:
-        """List all gateways by channel, in the order in which they are tried; those not configured last."""
+    def list(self, *, channel: Channel | None = None, written: bool = False) -> tuple[GatewayView, ...]:
+        """List all gateways by channel, in the order in which they are tried; those not configured last.
+
+        With `written` Redis is not asked, and breakers are as they were last written down.
+        """
         self._catalog.forget()
         with unavailable_when_down():
             routes = self._catalog.routes()
-            standings = self._standings(routes)
+            standings = None if written else self._standings(routes)
             with self._engine.connect() as conn:
                 found = views(conn, self._known, routes, standings)
         return tuple(view for view in found if channel is None or view.channel is channel)

@@ -61,6 +61,19 @@ def test_a_look_is_as_good_for_all_until_it_is_two_seconds_old(app):
     assert watch.look(AT + timedelta(seconds=2)) is not first
 
 
+def test_what_is_wrong_is_looked_at_anew_after_ten_seconds(app):
+    watch = Watch(app)
+
+    def codes(seconds):
+        return {each.finding.code for each in watch.look(AT + timedelta(seconds=seconds)).standing.findings}
+
+    assert "no_scheduler" in codes(0)
+    with app.engine.begin() as conn:
+        conn.exec_driver_sql("INSERT INTO job_leader VALUES ('scheduler', 'me', now() + interval '1 min')")
+    assert "no_scheduler" in codes(9)
+    assert "no_scheduler" not in codes(11)
+
+
 def test_what_somebody_changes_is_seen_at_once(app, as_role):
     browser = as_role("viewer")
     assert "Stopped:" not in browser.get("/admin/account/").text
@@ -110,6 +123,7 @@ def test_without_redis_the_rest_is_there(app):
     assert answer.status_code == 200
     assert "Lanes" in answer.text
     assert "postal" in answer.text
+    assert "Redis does not answer, so nothing is looked at anew" in answer.text
 
 
 # Charts
