@@ -121,9 +121,11 @@ class StopWatch:
         before = self._in_force()
         try:
             while not stopping.is_set():
-                if _rings(bell, stopping):
-                    changed()
+                rung = _rings(bell, stopping)
+                # Stops first: reading the rest anew may wait for somebody who reads just now.
                 self.refresh()
+                if rung:
+                    changed()
                 after = self._in_force()
                 if before - after:
                     resumed()
