@@ -290,10 +290,13 @@ def test_a_message_that_is_looked_at_again_counts_once_in_its_minute(world, monk
     assert world.statuses(messages) == {"sent": 10}
 
 
-def test_an_operator_lifts_it_for_a_time(world):
+def test_an_operator_lifts_it_for_a_time(world, monkeypatch):
+    told = []
+    monkeypatch.setattr(world.app.catalog, "_tell", lambda: told.append(True))
     paused(world)
+    assert len(told) == 1
     view = world.app.reputation.lift(ANN, *DOMAIN, why="the list is clean now", length=timedelta(hours=2))
-    assert (view.campaigns, view.lifted_by) == (None, "ann")
+    assert (view.campaigns, view.lifted_by, len(told)) == (None, "ann", 2)
     message = world.one("P3")
     work(world, "P3")
     assert world.gateways.taken(message.uuid) == ["postal"]

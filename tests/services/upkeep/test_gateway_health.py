@@ -189,11 +189,14 @@ def test_a_slow_gateway_gets_less_before_it_fails(world, usual):
 
 
 @pytest.mark.usefixtures("usual")
-def test_a_weight_is_given_time_to_show_before_the_next_step(world):
+def test_a_weight_is_given_time_to_show_before_the_next_step(world, monkeypatch):
+    told = []
+    monkeypatch.setattr(world.tools.catalog, "_tell", lambda: told.append(True))
     answer_slowly(world)
     assert shift_weights(world.tools) == "postal 50%"
     answer_slowly(world)
     assert shift_weights(world.tools) == ""
+    assert len(told) == 1
     let_pass(world, timedelta(seconds=30))
     assert shift_weights(world.tools) == "postal 25%"
 
