@@ -38,12 +38,13 @@ from app.api import (
     webhooks,
 )
 from app.api.calls import CLIENT, REQUEST_ID, Edge
-from app.api.dispatch import blueprint
+from app.api.dispatch import Environ, blueprint, serving
 from app.api.observing import Observed
 from app.api.operations import Resource
 from app.api.paths import CONVERTERS
 from app.api.server import Patience
 from app.api.shares import Shares, threads
+from app.api.shortcut import Shortcut
 from app.bootstrap import App, build
 from app.services.beats import Heart
 from app.services.pulse import Pulse
@@ -93,8 +94,15 @@ def create_app(app: App, resources: Sequence[Resource] = RESOURCES) -> Flask:
         flask.register_blueprint(blueprint(app, edge, resource))
     if resources is RESOURCES:
         flask.register_blueprint(docs.blueprint(RESOURCES, app.settings.public_base_url))
-    flask.register_error_handler(Exception, partial(_answer, edge))
-    flask.wsgi_app = Observed(flask.wsgi_app)  # type: ignore[method-assign]
+    refuse = partial(_refuse, edge)
+    flask.register_error_handler(Exception, lambda error: refuse(request.environ, error))
+    hot = [
+        (operation, serving(app, edge, operation))
+        for resource in resources
+        for operation in resource.operations
+        if operation.hot
+    ]
+    flask.wsgi_app = Observed(Shortcut(flask.wsgi_app, hot, refuse))  # type: ignore[method-assign]
     return flask
 
 
@@ -127,8 +135,7 @@ def app_of(settings: Settings, kind: str) -> App:
     return app
 
 
-def _answer(edge: Edge, error: Exception) -> Response:
-    environ = request.environ
+def _refuse(edge: Edge, environ: Environ, error: Exception) -> Response:
     kind = problems.kind_of(error)
     if kind is problems.INTERNAL:
         log.error("unexpected error", exc_info=error)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import ceil
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api import bodies
@@ -14,6 +14,10 @@ from app.api.faults import read, read_query
 from app.api.operations import Operation, Resource
 from app.bootstrap import App
 from app.domain.callers import Caller
+
+Environ = dict[str, Any]
+# From a request and the variable parts of its path to the answer.
+Serve = Callable[[Environ, dict[str, Any]], Response]
 
 _JSON = "application/json"
 
@@ -25,18 +29,22 @@ def blueprint(app: App, edge: Edge, resource: Resource) -> Blueprint:
         made.add_url_rule(
             operation.rule,
             endpoint=operation.view.__name__,
-            view_func=_endpoint(app, edge, operation),
+            view_func=_endpoint(serving(app, edge, operation)),
             methods=[operation.method],
             provide_automatic_options=False,
         )
     return made
 
 
-def _endpoint(app: App, edge: Edge, operation: Operation) -> Callable[..., Response]:
+def _endpoint(serve: Serve) -> Callable[..., Response]:
+    return lambda **arguments: serve(request.environ, arguments)
+
+
+def serving(app: App, edge: Edge, operation: Operation) -> Serve:
+    """Make the function that serves an operation. It raises what is to be answered as a problem."""
     proxies = app.settings.trusted_proxies
 
-    def serve(**arguments: Any) -> Response:
-        environ = request.environ
+    def serve(environ: Environ, arguments: dict[str, Any]) -> Response:
         environ[ROUTE] = operation.rule
         address = address_of(environ, proxies)
         caller = _caller(app, environ, address, operation.scope)
@@ -45,14 +53,14 @@ def _endpoint(app: App, edge: Edge, operation: Operation) -> Callable[..., Respo
             if operation.body is not None:
                 arguments["body"] = read(operation.body, raw)
             if operation.query is not None:
-                arguments["query"] = read_query(operation.query, request.args)
+                arguments["query"] = read_query(operation.query, Request(environ).args)
             call = Call(caller=caller, address=address, environ=environ, edge=edge, raw=raw)
             return operation.view(app, call, **arguments)
 
     return serve
 
 
-def _caller(app: App, environ: dict[str, Any], address: str, scope: str | None) -> Caller:
+def _caller(app: App, environ: Environ, address: str, scope: str | None) -> Caller:
     if scope is None:
         return NOBODY
     caller = caller_of(app, environ, address, scope)
@@ -66,7 +74,7 @@ def _limit(app: App, operation: Operation) -> int:
     return app.settings.max_single_body_bytes + files
 
 
-def _raw(environ: dict[str, Any], limit: int, edge: Edge) -> bytes:
+def _raw(environ: Environ, limit: int, edge: Edge) -> bytes:
     if bodies.media_type(environ) != _JSON:
         raise UnsupportedMediaType("Send the body as application/json.")
     bodies.require_plain(environ)

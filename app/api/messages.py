@@ -33,6 +33,7 @@ _LOCATION = {"Location": "Where the message can be looked up"}
     body=SendMessage,
     with_files=True,
     idempotent=True,
+    hot=True,
     problems=(problems.NO_GATEWAY,),
     replies={
         202: Reply("Accepted, and safe", Sent, headers=REPLAYED | _LOCATION),

@@ -50,7 +50,8 @@ class Upload:
 class Operation:
     """One method of one path. Without a scope, no key is asked for; `body` and `query` are checked first.
 
-    A body `with_files` may be larger by what attachments may have.
+    A body `with_files` may be larger by what attachments may have. One that is `hot` is called so often that
+    it is served without Flask's routing.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Operation:
     idempotent: bool = False
     with_files: bool = False
     share: Share | None = None
+    hot: bool = False
 
     @property
     def name(self) -> str:
@@ -101,6 +103,7 @@ class Resource:
         idempotent: bool = False,
         with_files: bool = False,
         share: Share | None = None,
+        hot: bool = False,
     ) -> Callable[[View], View]:
         """Declare the function below as an operation; the first line of its docstring is the summary."""
 
@@ -121,6 +124,7 @@ class Resource:
                     idempotent=idempotent,
                     with_files=with_files,
                     share=share,
+                    hot=hot,
                 )
             )
             return view

@@ -98,9 +98,21 @@ def template(rule: str) -> str:
     return _PART.sub(r"{\2}", rule)
 
 
+def pattern(rule: str) -> str:
+    """Spell a rule as a regular expression whose groups are its variable parts, all of them plain text."""
+    return _PART.sub(lambda part: f"(?P<{part[2]}>{_text(part[1])})", rule)
+
+
 def parameters(rule: str) -> list[dict[str, Any]]:
     """Describe the variable parts of a rule as OpenAPI's parameters."""
     return [
         {"name": name, "in": "path", "required": True, "schema": _SCHEMAS[kind]}
         for kind, name in _PART.findall(rule)
     ]
+
+
+def _text(kind: str) -> str:
+    converter = CONVERTERS[kind]
+    if converter.to_python is not BaseConverter.to_python:
+        raise TypeError(f"a path's {kind} is not plain text")
+    return converter.regex

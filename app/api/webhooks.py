@@ -35,6 +35,7 @@ _REPLIES = {200: Reply("Proven, and kept", Alive)}
     scope=None,
     upload=Upload({"*/*": "As the gateway sends it."}),
     share=Share.WEBHOOKS,
+    hot=True,
     problems=_PROBLEMS,
     replies=_REPLIES,
 )
