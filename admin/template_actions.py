@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from admin import people
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
-from admin.template_names import LABELS, Chosen, chosen, editor_of, page_of
+from admin.template_names import LABELS, Chosen, chosen, editor_of, of_new_needs, page_of
 from app.bootstrap import App
 from app.domain.templates.building import Kind
 from app.domain.templates.findings import Level
@@ -83,7 +83,7 @@ class TemplateActions:
                 ("Saved by", saved.created_by),
                 ("Warnings", str(sum(each.level is Level.WARNING for each in report.findings))),
             ),
-            warning=_EFFECT[name.kind],
+            warning=" ".join(filter(None, (of_new_needs(report.newly_needed), _EFFECT[name.kind]))),
         )
 
     def _activate(self, wish: Wish) -> str:

@@ -61,12 +61,12 @@ class Form:
 
 
 def read(sent: MultiDict[str, str]) -> Form:
-    """Read the form as it was sent."""
+    """Read the form as it was sent, without the row that is to be removed."""
     columns = [sent.getlist(f"variable_{name}") for name in _COLUMNS]
     rows = [
         Row(name=name.strip(), type=kind, required=need == "yes", example=example, default=default)
-        for name, kind, need, example, default in zip(*columns, strict=False)
-        if name.strip()
+        for number, (name, kind, need, example, default) in enumerate(zip(*columns, strict=False))
+        if name.strip() and sent.get("remove") != str(number)
     ]
     texts = {name: value.replace("\r\n", "\n") for name, value in sent.items()}
     return Form(texts=texts, variables=rows)

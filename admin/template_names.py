@@ -1,5 +1,6 @@
-"""How pages name templates, layouts and partials in addresses and forms."""
+"""How pages name templates, layouts and partials in addresses and forms, and what they need."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -41,6 +42,17 @@ def spelled(name: Name, version: int | None = None) -> str:
     """Write what an action is for."""
     path = f"{name.kind}/{name.channel}/{name.slug}/{name.locale or ''}"
     return path if version is None else f"{path}@{version}"
+
+
+def of_new_needs(names: Sequence[str]) -> str:
+    """Say what follows where a version needs variables that the one in use does not; nothing for none."""
+    if not names:
+        return ""
+    them = "it" if len(names) == 1 else "them"
+    return (
+        f"This version needs what the one in use does not: {', '.join(names)}. "
+        f"Messages that do not bring {them} will be refused."
+    )
 
 
 def page_of(name: Name, view: str = "one", **query: object) -> str:

@@ -9,7 +9,7 @@ from admin import people, template_forms
 from admin.answers import link, told
 from admin.page import Page, expose
 from admin.template_forms import Form
-from admin.template_names import LABELS, editor_of, name_of, page_of
+from admin.template_names import LABELS, editor_of, name_of, of_new_needs, page_of
 from admin.template_views import VIEWS, not_shown, shown
 from app.domain.templates.building import Kind
 from app.domain.vocabulary import Channel, MessageType
@@ -71,23 +71,26 @@ class TemplateEditorPage(Page):
         """Save what was written as the next version, or say what is wrong with it."""
         name = name_of(kind, channel, slug, request.args.get("locale"))
         form = template_forms.read(request.form)
+        wanted = form["then"] == "activate" or bool(form["despite"])
         try:
             draft = self._draft(form, name)
             self._require_newest(form, name)
+            if wanted and (needs := self._new_needs(form, name)):
+                return self._editor(name, form, needs=needs), 422
             saved = self.app.templates.save(
                 people.who(),
                 slug,
                 name.channel,
                 draft,
                 locale=name.locale,
-                activate=request.form.get("then") == "activate",
+                activate=wanted,
                 kind=name.kind,
             )
         except (Invalid, Conflict) as exc:
             faults = exc.faults if isinstance(exc, Invalid) else (Fault("meanwhile", str(exc)),)
             return self._editor(name, form, faults=faults), 422
         page = page_of(name, version=saved.version)
-        flash(_told(saved, page, wanted=request.form.get("then") == "activate"), "success")
+        flash(_told(saved, page, wanted=wanted), "success")
         return redirect(page)
 
     @expose("/check/<kind>/<channel>/<slug>", methods=("POST",))
@@ -130,6 +133,11 @@ class TemplateEditorPage(Page):
                 "or save again to go on without it"
             )
 
+    def _new_needs(self, form: Form, name: Name) -> tuple[str, ...]:
+        """Name what messages would have to bring from now on, besides what was asked about already."""
+        needs = self._report(form, name).newly_needed
+        return needs if set(needs) - set(form["despite"].split()) else ()
+
     def _draft(self, form: Form, name: Name) -> TemplateDraft:
         draft = template_forms.draft_of(form, name)
         return self.app.template_desk.completed(name.channel, draft, locale=name.locale, kind=name.kind)
@@ -139,7 +147,9 @@ class TemplateEditorPage(Page):
             draft = self._draft(form, name)
         except Invalid as exc:
             return template_checks.of_faults(exc.faults)
-        return self.app.template_desk.check_draft(name.channel, draft, locale=name.locale, kind=name.kind)
+        return self.app.template_desk.check_draft(
+            name.channel, draft, locale=name.locale, kind=name.kind, slug=name.slug
+        )
 
     def _editor(
         self,
@@ -149,6 +159,7 @@ class TemplateEditorPage(Page):
         faults: tuple[Fault, ...] = (),
         report: Report | None = None,
         based_on: VersionView | None = None,
+        needs: tuple[str, ...] = (),
     ) -> str:
         if report is None:
             report = template_checks.of_faults(faults) if faults else self._report(form, name)
@@ -160,6 +171,8 @@ class TemplateEditorPage(Page):
             faults={fault.field: fault.message for fault in faults},
             report=report,
             based_on=based_on,
+            needs=needs,
+            consequence=of_new_needs(needs),
             latest=latest,
             label=LABELS[name.kind],
             here=lambda view: page_of(name, view).replace("/admin/templates/", "/admin/template-editor/"),

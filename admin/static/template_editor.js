@@ -130,7 +130,7 @@
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     findings.replaceChildren(...page.body.childNodes);
   };
-  form.querySelector("[data-check-now]").addEventListener("click", (event) => { event.preventDefault(); check(); });
+  all("[data-check-now]", form).forEach((button) => button.addEventListener("click", (event) => { event.preventDefault(); check(); }));
 
   let timer, changed = false;
   form.addEventListener("input", () => {
@@ -144,11 +144,22 @@
   const rows = form.querySelector("[data-variables]");
   const more = form.querySelector("[data-add-variable]");
   more.hidden = false;
+  const empty = (row) => all("input", row).forEach((input) => { input.value = ""; });
   more.addEventListener("click", () => {
     const row = rows.lastElementChild.cloneNode(true);
-    all("input", row).forEach((input) => { input.value = ""; });
+    empty(row);
     rows.append(row);
     row.querySelector("input").focus();
+  });
+  rows.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-remove-variable]")) return;
+    event.preventDefault();
+    const row = event.target.closest("tr");
+    const next = row.nextElementSibling || row.previousElementSibling;
+    // The last row stays, as what one more is made of.
+    if (next) row.remove(); else empty(row);
+    (next || row).querySelector("input").focus();
+    form.dispatchEvent(new Event("input"));
   });
 
   look();

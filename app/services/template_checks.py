@@ -10,12 +10,16 @@ import sqlalchemy as sa
 from app.domain.templates import checking_mail, checking_texts
 from app.domain.templates.building import Built, Kind, Shelf, TakenIn, Written, build
 from app.domain.templates.findings import Finding, Level, error, info, warning
+from app.domain.variables import Variable
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import Fault, Invalid
+from app.services import template_rows
 from app.services.template_previews import render
 from app.services.template_shelf import ActiveShelf, PinnedShelf
 from app.services.template_views import VersionView
 
+_NEWLY_NEEDED = "newly_needed"
+_VARIABLES = "variables."
 _LINE = re.compile(r"line (\d+)(?: of ((?:layout|partial) \S+))?: (.*)", re.DOTALL)
 
 
@@ -25,6 +29,12 @@ class Report:
 
     is_good: bool
     findings: tuple[Finding, ...]
+
+    @property
+    def newly_needed(self) -> tuple[str, ...]:
+        """Name the variables that messages must bring from then on, and need not yet."""
+        found = (each.place for each in self.findings if each.code == _NEWLY_NEEDED)
+        return tuple(place.removeprefix(_VARIABLES) for place in found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +47,19 @@ class Subject:
     written: Written
 
 
-def report(subject: Subject, shelf: Shelf, *, most_segments: int) -> Report:
-    """Build a version and look it over; what cannot be built is a finding as well."""
+def report(
+    subject: Subject, shelf: Shelf, *, most_segments: int, in_use: Sequence[Variable] | None = None
+) -> Report:
+    """Build a version and look it over; what cannot be built is a finding as well.
+
+    `in_use` are the variables of the version that it takes the place of, None where there is none.
+    """
     try:
         built = build(subject.written, shelf, kind=subject.kind)
     except Invalid as exc:
         return of_faults(exc.faults)
-    return of_findings(tuple(findings(subject, built, most_segments=most_segments)))
+    found = findings(subject, built, most_segments=most_segments)
+    return of_findings((*found, *_of_needs(built.variables, in_use)))
 
 
 def of_faults(faults: Sequence[Fault]) -> Report:
@@ -87,13 +103,32 @@ def outdated(taken_in: tuple[TakenIn, ...], shelf: Shelf) -> Iterator[Finding]:
 
 def _of_variables(built: Built) -> Iterator[Finding]:
     for variable in built.variables:
-        place = f"variables.{variable.name}"
+        place = f"{_VARIABLES}{variable.name}"
         if variable.name not in built.used:
             yield warning(
                 "unused", place, f"{variable.name} is declared and never used", "use it, or take it out"
             )
         elif variable.required and variable.example is None and variable.default is None:
             yield info("no_example", place, f"{variable.name} has no example", "give one for previews")
+
+
+def _of_needs(variables: Sequence[Variable], in_use: Sequence[Variable] | None) -> Iterator[Finding]:
+    if in_use is None:
+        return
+    known = {variable.name for variable in in_use if _is_needed(variable)}
+    for variable in variables:
+        if _is_needed(variable) and variable.name not in known:
+            yield warning(
+                _NEWLY_NEEDED,
+                f"{_VARIABLES}{variable.name}",
+                f"{variable.name} is needed, and the version in use does without it",
+                "once this is active, messages that do not bring it are refused: mend it where it is "
+                "mistyped, else give it a default or have callers bring it first",
+            )
+
+
+def _is_needed(variable: Variable) -> bool:
+    return variable.required and variable.default is None
 
 
 def _of_example(subject: Subject, built: Built, most_segments: int) -> Iterator[Finding]:
@@ -152,9 +187,20 @@ def looked_over(
 ) -> tuple[Finding, ...]:
     """Look a saved version over with what it was made with, not with what is active by now."""
     subject = subject_of(head, saved.written)
-    found = report(subject, PinnedShelf(conn, saved.taken_in), most_segments=most_segments).findings
+    shelf = PinnedShelf(conn, saved.taken_in)
+    found = report(subject, shelf, most_segments=most_segments, in_use=in_use(conn, head)).findings
     now = ActiveShelf(conn, subject.channel, head.locale)
     return (*found, *outdated(saved.taken_in, now))
+
+
+def in_use(conn: sa.Connection, head: sa.Row[Any]) -> tuple[Variable, ...] | None:
+    """Give the variables of the version that new messages get; None where they get none.
+
+    Messages are made of templates only: a layout's or a partial's come with a template's next version.
+    """
+    if head.kind != Kind.TEMPLATE or not head.is_active or head.active_version is None:
+        return None
+    return template_rows.version_of(conn, head, head.active_version).variables
 
 
 def require_no_error(found: Sequence[Finding]) -> None:

@@ -10,6 +10,7 @@ from app.db.engine import unavailable_when_down
 from app.domain.rendering import compile_parts
 from app.domain.templates.building import Kind, build
 from app.domain.templates.examples import alone
+from app.domain.variables import Variable
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services import template_checks, template_rows
@@ -41,9 +42,15 @@ class TemplateDesk:
             )
 
     def check_draft(
-        self, channel: Channel, draft: TemplateDraft, *, locale: str | None = None, kind: Kind = Kind.TEMPLATE
+        self,
+        channel: Channel,
+        draft: TemplateDraft,
+        *,
+        locale: str | None = None,
+        kind: Kind = Kind.TEMPLATE,
+        slug: str | None = None,
     ) -> Report:
-        """Look over what is not saved."""
+        """Look over what is not saved, with a slug also against the version that is in use of it."""
         subject = Subject(kind=kind, channel=channel, message_type=draft.message_type, written=draft.written)
         try:
             checked_draft(Name("draft", channel, locale, kind), draft)
@@ -51,19 +58,28 @@ class TemplateDesk:
             return template_checks.of_faults(exc.faults)
         with unavailable_when_down(), self._engine.connect() as conn:
             shelf = ActiveShelf(conn, channel, locale)
-            return template_checks.report(subject, shelf, most_segments=self._most_segments)
+            return template_checks.report(
+                subject,
+                shelf,
+                most_segments=self._most_segments,
+                in_use=_in_use(conn, Name(slug, channel, locale, kind)) if slug else None,
+            )
 
     def completed(
         self, channel: Channel, draft: TemplateDraft, *, locale: str | None = None, kind: Kind = Kind.TEMPLATE
     ) -> TemplateDraft:
-        """Declare what a draft uses and does not declare; one that cannot be built comes back as it is."""
+        """Declare what a draft uses and does not declare; one that cannot be built comes back as it is.
+
+        What was declared in this way once, and is used no more, is dropped.
+        """
         try:
             with unavailable_when_down(), self._engine.connect() as conn:
                 shelf = ActiveShelf(conn, channel, locale)
                 found = build(replace(draft, variables=None).written, shelf, kind=kind).variables
         except Invalid:
             return draft
-        declared = draft.variables or ()
+        used = {variable.name for variable in found}
+        declared = [each for each in draft.variables or () if each.name in used or not _is_bare(each)]
         known = {variable.name for variable in declared}
         return replace(draft, variables=(*declared, *(each for each in found if each.name not in known)))
 
@@ -115,3 +131,16 @@ class TemplateDesk:
         with unavailable_when_down(), self._engine.connect() as conn:
             built = build(written, ActiveShelf(conn, channel, locale))
         return render(channel, built.compiled, built.variables, data, fill=fill)
+
+
+def _in_use(conn: sa.Connection, name: Name) -> tuple[Variable, ...] | None:
+    try:
+        head = template_rows.head_of(conn, name)
+    except NotFound:
+        return None
+    return template_checks.in_use(conn, head)
+
+
+def _is_bare(variable: Variable) -> bool:
+    """Tell whether a variable says no more than its name."""
+    return variable == Variable(name=variable.name, type="any")

@@ -22,6 +22,15 @@ FIELDS = {
     "variable_default": ["", ""],
 }
 
+# What is left in the form of a name that was mistyped once.
+MISTAKE = {
+    "variable_name": "nmae",
+    "variable_type": "any",
+    "variable_required": "yes",
+    "variable_example": "",
+    "variable_default": "",
+}
+
 
 @pytest.fixture
 def filled(app):
@@ -63,6 +72,61 @@ def test_variables_that_are_used_and_not_listed_are_added(as_role, app):
         "name": "string",
         "other": "any",
     }
+
+
+MISTYPED = FIELDS | {"body_html": "<p>Good to have you, {{ nmae }}.</p>"}
+ASKED = (
+    "This version needs what the one in use does not: nmae. Messages that do not bring it will be refused."
+)
+
+
+def test_what_would_refuse_messages_is_asked_about_before_it_is_saved_and_activated(as_role, app):
+    editor = as_role("editor")
+    path = f"{EDITOR}/save/template/email/welcome"
+    editor.post(path, FIELDS | {"then": "activate"})
+    answer = editor.post(path, MISTYPED | {"then": "activate"})
+    page = answer.get_data(as_text=True)
+    assert (answer.status_code, ASKED in page) == (422, True)
+    assert "Good to have you, {{ nmae }}." in page
+    assert app.templates.get("welcome", Channel.EMAIL).latest_version == 1
+    assert editor.post(path, MISTYPED | {"despite": "nmae"}).status_code == 302
+    assert app.templates.get("welcome", Channel.EMAIL).active_version == 2
+
+
+def test_another_mistake_is_asked_about_anew(as_role, app):
+    editor = as_role("editor")
+    path = f"{EDITOR}/save/template/email/welcome"
+    editor.post(path, FIELDS | {"then": "activate"})
+    other = MISTYPED | {"subject": "{{ salutaion }}", "despite": "nmae"}
+    assert editor.post(path, other).status_code == 422
+    assert app.templates.get("welcome", Channel.EMAIL).latest_version == 1
+
+
+def test_activating_a_version_that_is_saved_says_what_it_needs(as_role, app):
+    editor = as_role("editor")
+    editor.post(f"{EDITOR}/save/template/email/welcome", FIELDS | {"then": "activate"})
+    editor.post(f"{EDITOR}/save/template/email/welcome", MISTYPED | {"then": "keep"})
+    wish = {"selected": "template/email/welcome/@2"}
+    assert ASKED in editor.post("/admin/templates/do/activate", wish).get_data(as_text=True)
+    assert app.templates.get("welcome", Channel.EMAIL).active_version == 1
+
+
+def test_a_variable_that_came_by_a_mistake_goes_with_it(as_role, app):
+    editor = as_role("editor")
+    editor.post(f"{EDITOR}/save/template/email/welcome", MISTYPED | {"then": "keep"})
+    fields = {each: [*FIELDS[each][:1], kept] for each, kept in MISTAKE.items()}
+    editor.post(f"{EDITOR}/save/template/email/welcome", FIELDS | fields | {"then": "keep"})
+    saved = app.templates.version(Name("welcome", Channel.EMAIL, None), 2)
+    assert [variable.name for variable in saved.variables] == ["name"]
+
+
+def test_a_variable_is_removed_without_a_script(as_role, app):
+    editor = as_role("editor")
+    fields = {each: [*FIELDS[each][:1], kept] for each, kept in MISTAKE.items()}
+    body = FIELDS | fields | {"remove": "1"}
+    page = editor.post(f"{EDITOR}/check/template/email/welcome", body).get_data(as_text=True)
+    assert 'name="variable_name" value="name"' in page
+    assert 'value="nmae"' not in page
 
 
 def test_a_mail_is_shown_closed_off_from_everything(as_role, filled):

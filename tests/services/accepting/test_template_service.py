@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.domain.rendering import Variable
+from app.domain.templates.findings import Level
 from app.domain.vocabulary import Channel
 from app.errors import Invalid, NotFound
 from app.services.template_desk import TemplateDesk
+from app.services.template_views import Name
 from app.services.templates import TemplateDraft, TemplateService
 from tests.accepting import WHO, email
 
@@ -202,3 +204,48 @@ def test_changes_are_logged(templates, place):
         ("template.activate", "template:email/welcome"),
         ("template.retire", "template:email/welcome"),
     ]
+
+
+def newly_needed(templates, desk, **changes) -> tuple[str, ...]:
+    """Save a version that is not used yet, and tell what messages would have to bring with it."""
+    made = saved(templates, activate=False, **changes)
+    return desk.check(Name("welcome", Channel.EMAIL, None), made.version).newly_needed
+
+
+def test_what_a_version_needs_and_the_one_in_use_does_not_is_a_warning(templates, desk):
+    saved(templates)
+    assert newly_needed(templates, desk, body_html="<b>{{ nmae }}</b>") == ("nmae",)
+    found = desk.check(Name("welcome", Channel.EMAIL, None), 2).findings
+    assert {each.level for each in found if each.place == "variables.nmae"} >= {Level.WARNING}
+
+
+@pytest.mark.parametrize("harmless", [{"required": False}, {"default": "you"}])
+def test_what_messages_may_leave_out_is_not_newly_needed(templates, desk, harmless):
+    saved(templates, subject="Hello", body_html="<b>Hello</b>")
+    variables = (Variable(name="name", **harmless),)
+    assert newly_needed(templates, desk, variables=variables) == ()
+
+
+def test_what_could_be_left_out_till_now_is_newly_needed(templates, desk):
+    saved(templates, variables=(Variable(name="name", required=False),))
+    assert newly_needed(templates, desk) == ("name",)
+
+
+def test_where_no_version_is_in_use_nothing_is_newly_needed(templates, desk):
+    assert newly_needed(templates, desk) == ()
+    saved(templates, subject="Hello", body_html="<b>Hello</b>")
+    templates.retire(WHO, "welcome", Channel.EMAIL)
+    assert newly_needed(templates, desk) == ()
+
+
+def test_a_draft_is_held_against_the_version_in_use(templates, desk):
+    saved(templates)
+    other = draft(body_html="<b>{{ nmae }}</b>")
+    assert desk.check_draft(Channel.EMAIL, other, slug="welcome").newly_needed == ("nmae",)
+    assert desk.check_draft(Channel.EMAIL, other, slug="unheard-of").newly_needed == ()
+
+
+def test_what_was_declared_by_itself_and_is_used_no_more_is_dropped(desk):
+    declared = (Variable(name="nmae", type="any"), Variable(name="city", type="any", example="Bern"))
+    completed = desk.completed(Channel.EMAIL, draft(variables=declared))
+    assert [each.name for each in completed.variables] == ["city", "name"]
