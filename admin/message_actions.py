@@ -82,10 +82,13 @@ class MessageActions:
     def _preview(self, name: str, label: str, warning: str, wish: Wish) -> Preview:
         """Count what is selected by state: only some may fit by now."""
         states = self._states(wish)
+        whole = wish.said.get("total") or f"{len(wish.selected):,}"
         fitting = sum(count for state, count in states.items() if state in self._fits[name])
         facts = [(f"{count:,} {state}", self._fate(name, state)) for state, count in states.items()]
+        if "total" in wish.said:
+            facts.append((f"{whole} fit the filters", "only those that are ticked are taken"))
         return Preview(
-            question=f"{label}: {fitting:,} of {len(wish.selected):,} messages",
+            question=f"{label}: {fitting:,} of {whole} messages",
             facts=facts,
             warning=warning if fitting else "Nothing that was selected is in a state for this.",
             possible=fitting > 0,

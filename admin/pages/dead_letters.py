@@ -1,12 +1,14 @@
 """Dead letters and unknown outcomes: what was not sent, what may have been, and what to do about it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import urlencode
 
 from flask import request
 
 from admin.actions import Action
+from admin.formats import number
 from admin.letter_actions import LetterActions, criteria_of
 from admin.lists import Empty, Filter, Found, ListPage
 from admin.message_actions import MessageActions
@@ -21,12 +23,20 @@ def _words(values: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((value, value.replace("_", " ")) for value in values)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LettersFound(Found):
+    """One page of letters, and how many of all that fit there are for each reason."""
+
+    reasons: Reasons
+
+
 class _LettersPage(ListPage):
     """What the two have in common: filters, and actions on rows and on all that fit."""
 
     template = "dead_letters/list.html"
     on_rows: ClassVar[Sequence[str]]
     on_all: ClassVar[Sequence[str]]
+    tells_reasons: ClassVar[bool] = False
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
@@ -50,11 +60,9 @@ class _LettersPage(ListPage):
     def find(self, wanted: Mapping[str, str], after: str | None, limit: int) -> Found:
         criteria = criteria_of({**wanted, **dict(self._always())})
         page = self.app.dead_letters.page(criteria, owner=None, cursor=after, limit=limit)
-        return Found(rows=page.items, after=page.next)
-
-    def reasons(self) -> Reasons | None:
-        """Count why, by what fits the filters."""
-        return None
+        reasons = self.app.dead_letters.reasons(criteria, owner=None)
+        counted = number(sum(each.count for each in reasons.items), at_least=not reasons.complete)
+        return LettersFound(rows=page.items, after=page.next, total=counted, reasons=reasons)
 
     def replays(self) -> Sequence[ReplayView]:
         """List the replays that were begun lately."""
@@ -87,9 +95,7 @@ class DeadLettersPage(_LettersPage):
     bulk = ("replay", "suppress")
     on_rows = bulk
     on_all = ("replay_all",)
-
-    def reasons(self) -> Reasons | None:
-        return self.app.dead_letters.reasons(criteria_of(request.args), owner=None)
+    tells_reasons = True
 
     def replays(self) -> Sequence[ReplayView]:
         return self.app.dead_letters.replays(owner=None, limit=10)

@@ -16,17 +16,18 @@
   // Rows to select.
   const rows = (form) => {
     const ticks = all("input[name=selected]", form);
-    const every = form.querySelector("[data-all]");
+    // In the table's head, and beside the count where a telephone shows no head.
+    const every = all("[data-all]", form);
     const told = form.querySelector("[data-selected]");
     const tell = () => {
       const count = ticks.filter((tick) => tick.checked).length;
       if (told) { told.hidden = !count; told.textContent = `${count} selected`; }
-      if (every) { every.checked = count === ticks.length; every.indeterminate = count > 0 && count < ticks.length; }
+      every.forEach((box) => { box.checked = count === ticks.length; box.indeterminate = count > 0 && count < ticks.length; });
     };
-    if (every) {
-      every.hidden = false;
-      every.addEventListener("change", () => { ticks.forEach((tick) => { tick.checked = every.checked; }); tell(); });
-    }
+    every.forEach((box) => {
+      (box.closest("label") || box).hidden = false;
+      box.addEventListener("change", () => { ticks.forEach((tick) => { tick.checked = box.checked; }); tell(); });
+    });
     ticks.forEach((tick) => tick.addEventListener("change", tell));
     tell();
   };

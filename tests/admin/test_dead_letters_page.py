@@ -102,6 +102,26 @@ def test_a_code_is_told_once(as_role, put):
     assert "slow down, please" in row
 
 
+def test_how_many_fit_is_told_above_the_rows_and_before_some_are_replayed(as_role, put):
+    ticked = [str(uuid) for uuid in put(51)[:2]]
+    browser = as_role("operator")
+    page = browser.get("/admin/dead-letters/").get_data(as_text=True)
+    assert "50 of 51 shown" in page
+    (total,) = re.findall(r'name="total" value="([^"]*)"', page)
+    asked = {"selected": ticked, "total": total}
+    preview = browser.post("/admin/dead-letters/do/replay", asked).get_data(as_text=True)
+    assert "Replay: 2 of 51 messages" in preview
+    assert "only those that are ticked are taken" in preview
+
+
+@pytest.mark.parametrize(("path", "action"), [("dead-letters", "replay_all"), ("unknown", "all_sent")])
+def test_what_is_done_to_all_stands_above_the_rows_too(as_role, put, path, action):
+    put(1)
+    put(1, status="held")
+    page = as_role("operator").get(f"/admin/{path}/").get_data(as_text=True)
+    assert page.index(f'form="whole-{action}"') < page.rindex("<tbody") < page.index(f'id="whole-{action}"')
+
+
 def test_pressed_twice_they_are_sent_again_once(as_role, app, put):
     put(3)
     browser = as_role("operator")
@@ -168,7 +188,8 @@ def test_rows_stand_in_the_order_that_the_first_column_says(as_role, put):
         1, created_at=sa.text("now() - interval '1 hour'"), updated_at=sa.text("now() - interval '50 min'")
     )
     page = as_role("viewer").get("/admin/dead-letters/").get_data(as_text=True)
-    assert "Accepted, newest first" in page
+    assert "<th>Accepted</th>" in page
+    assert "2 found, newest first" in page
     assert page.index(str(newer[0])) < page.index(str(older[0]))
 
 
