@@ -6,12 +6,32 @@ from functools import partial
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
 from admin.formats import percent
+from app.domain.condition import Condition
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Invalid, NotFound
 from app.services.gateways import GatewayChanges, GatewaysService, GatewayView
 from app.services.views import Accepted
 
 Do = Callable[[Wish, GatewayView], object]
+
+_TAKING_AWAY = frozenset({"drain", "disable", "trip"})
+_WORDS = {
+    Condition.OPEN: "breaker open",
+    Condition.HALF_OPEN: "breaker half open",
+    Condition.UNTRIED: "not tried",
+}
+# What came of an action, with the gateway in place of the braces.
+_DONE = {
+    "switch": "{} is asked before all others.",
+    "drain": "{} is drained.",
+    "undrain": "{} is used again.",
+    "disable": "{} is disabled.",
+    "enable": "{} is enabled.",
+    "trip": "The breaker of {} is open.",
+    "reset": "The breaker of {} is closed.",
+    "weigh": "{} has its new place and weight.",
+    "test": "A test message is on its way by {}.",
+}
 
 
 class GatewayActions:
@@ -22,14 +42,17 @@ class GatewayActions:
         self.by_name: Mapping[str, Action] = {
             "switch": self._plain("switch", "Make first", service.switch, "It is asked before all others."),
             "drain": self._plain(
-                "drain", "Drain", service.drain, "It gets nothing but what names it; the rest goes elsewhere."
+                "drain",
+                "Drain",
+                service.drain,
+                "It gets only messages whose sender named this gateway; all others go elsewhere.",
             ),
             "undrain": self._plain("undrain", "Use again", service.undrain, ""),
             "disable": self._plain(
                 "disable",
                 "Disable",
                 service.disable,
-                "It gets nothing; what names it waits, but for P0 and P4.",
+                "It gets nothing. Messages whose sender named this gateway wait, but for P0 and P4.",
                 danger=True,
             ),
             "enable": self._plain("enable", "Enable", service.enable, ""),
@@ -83,37 +106,32 @@ class GatewayActions:
             name=name,
             label=label,
             danger=danger,
-            preview=partial(self._preview, label, warning),
-            apply=partial(self._apply, label, do),
+            preview=partial(self._preview, name, label, warning),
+            apply=partial(self._apply, name, do),
             questions=questions,
         )
 
-    def _preview(self, label: str, warning: str, wish: Wish) -> Preview:
+    def _preview(self, name: str, label: str, warning: str, wish: Wish) -> Preview:
         view = self._selected(wish)
         rate, success = view.figures.current_rate_per_sec, view.figures.success_rate_1h
+        others = [each for each in self._service.list(channel=view.channel) if each.gateway != view.gateway]
         return Preview(
             question=f"{label}: {view.gateway} ({view.channel})",
             facts=(
-                ("It carries now", "nothing counted" if rate is None else f"{rate:,.1f} messages a second"),
+                (
+                    "In the last minute",
+                    "nothing counted" if rate is None else f"{rate:,.1f} messages a second",
+                ),
                 ("Accepted in the last hour", "nothing tried" if success is None else percent(success)),
-                ("Others for its channel", ", ".join(self._others(view)) or "none: everything would wait"),
+                *_standing(others),
             ),
-            warning=warning,
+            warning=" ".join(filter(None, (warning, _hazard(name, view, others)))),
         )
 
-    def _others(self, view: GatewayView) -> Sequence[str]:
-        return [
-            each.gateway
-            for each in self._service.list(channel=view.channel)
-            if each.credentials and each.enabled and not each.drained and each.gateway != view.gateway
-        ]
-
-    def _apply(self, label: str, do: Do, wish: Wish) -> str:
+    def _apply(self, name: str, do: Do, wish: Wish) -> str:
         view = self._selected(wish)
         made = do(wish, view)
-        said = told(
-            "{}: done for {}.", label, link(view.gateway, f"/admin/gateways/#{view.channel}-{view.gateway}")
-        )
+        said = told(_DONE[name], link(view.gateway, f"/admin/gateways/#{view.channel}-{view.gateway}"))
         if isinstance(made, Accepted):
             return told("{} The message is {}, {}.", said, made.status.value, message_links([made.uuid]))
         return said
@@ -140,6 +158,38 @@ class GatewayActions:
         if len(wish.selected) != 1 or channel not in set(Channel):
             raise NotFound("There is no such gateway.")
         return self._service.get(Channel(channel), gateway)
+
+
+def _standing(others: Sequence[GatewayView]) -> list[tuple[str, str]]:
+    """Tell how each other one of the channel stands, those that are no choice in one line."""
+    configured = [(f"Besides: {each.gateway}", stands(each)) for each in others if each.credentials]
+    without = ", ".join(each.gateway for each in others if not each.credentials)
+    return [*configured, *([("Without credentials", without)] if without else [])]
+
+
+def _hazard(name: str, view: GatewayView, others: Sequence[GatewayView]) -> str:
+    """Warn of what the action would leave the channel with."""
+    if name in _TAKING_AWAY and not any(map(_does_well, others)):
+        return f"None of the others for {view.channel} is healthy: messages would fail or wait."
+    if name == "switch" and not _does_well(view):
+        return f"It is not healthy itself: {stands(view)}."
+    return ""
+
+
+def stands(view: GatewayView) -> str:
+    """Say how a gateway stands, with the reason: the same as beside it in the list."""
+    if not view.credentials:
+        return "no credentials"
+    if not view.enabled:
+        return f"disabled by {view.disabled_by}: {view.disabled_why}"
+    if view.drained:
+        return f"drained by {view.drained_by}: {view.drained_why}"
+    words = _WORDS.get(view.condition, view.condition.value)
+    return f"{words}: {view.condition_reason}" if view.condition_reason else words
+
+
+def _does_well(view: GatewayView) -> bool:
+    return view.credentials and view.enabled and not view.drained and view.is_healthy
 
 
 def _ask_address(_wish: Wish) -> Sequence[Question]:

@@ -100,8 +100,38 @@ def test_a_test_message_goes_through_it(as_role, app):
 def test_before_it_is_done_it_says_who_takes_over(as_role):
     browser = as_role("operator")
     page = browser.post("/admin/gateways/do/drain", {"selected": POSTAL}).get_data(as_text=True)
-    assert "<dd>sendgrid</dd>" in page
+    assert "<dt>Besides: sendgrid</dt><dd>not tried: nothing was sent by it" in page
     assert "Why?" in page
+    assert "None of the others" not in page
+
+
+@pytest.mark.parametrize("action", ["drain", "disable", "trip"])
+@pytest.mark.parametrize(
+    ("ill", "state"), [("trip", "breaker open: "), ("drain", "drained by "), ("disable", "disabled by ")]
+)
+def test_it_warns_where_none_of_the_others_is_healthy(as_role, action, ill, state):
+    browser = as_role("operator")
+    do(browser, ill, "email/sendgrid")
+    page = browser.post(f"/admin/gateways/do/{action}", {"selected": POSTAL}).get_data(as_text=True)
+    assert f"<dt>Besides: sendgrid</dt><dd>{state}" in page
+    assert "None of the others for email is healthy: messages would fail or wait." in page
+
+
+def test_it_warns_of_making_one_first_that_does_badly(as_role):
+    browser = as_role("operator")
+    assert "not healthy" not in _asked_to_switch(browser)
+    do(browser, "trip", "email/sendgrid")
+    assert "It is not healthy itself: breaker open: " in _asked_to_switch(browser)
+
+
+def _asked_to_switch(browser) -> str:
+    return browser.post("/admin/gateways/do/switch", {"selected": "email/sendgrid"}).get_data(as_text=True)
+
+
+def test_what_was_done_is_said_in_a_sentence(as_role):
+    browser = as_role("operator")
+    page = browser.get(do(browser, "drain").headers["Location"]).get_data(as_text=True)
+    assert 'href="/admin/gateways/#email-postal">postal</a> is drained.' in page
 
 
 @pytest.mark.parametrize("role", ["viewer", "editor"])
