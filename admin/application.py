@@ -13,6 +13,7 @@ from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 
 from admin import banners, faults, formats, guard, headers, overview, people, signing_in
+from admin.leads import lead_of
 from admin.menu import FURTHER, GROUPS
 from admin.page import Page
 from admin.pages import batch_upload
@@ -132,6 +133,7 @@ def _teach_frame(flask: Flask, app: App, menu: list[tuple[str, list[Page]]]) -> 
         bootstrap=f"{_BOOTSTRAP}?v=4.6.2",
         menu=menu,
         banners=lambda: _banners(app.settings),
+        lead_of=lead_of,
         person=people.person,
         signed_in=people.is_signed_in,
     )

@@ -126,7 +126,7 @@ def lost(scene: Scene) -> Iterator[Finding]:
             code="messages_failed",
             priority=Severity.MEDIUM,
             meaning=f"{failed} messages failed for good within the last hour, by no fault of their "
-            f"recipients; most by {most.last_error_class}{through}.",
+            f"recipients; most of them {most.last_error_class} errors{through}.",
             advice="See Dead letters in the console by reason; mend it, then replay them.",
             evidence={"count": failed, "class": most.last_error_class, "gateway": most.gateway},
         )
