@@ -5,7 +5,7 @@ from functools import partial
 
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
-from admin.formats import percent
+from admin.formats import moment, percent
 from app.domain.condition import Condition
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Invalid, NotFound
@@ -113,15 +113,12 @@ class GatewayActions:
 
     def _preview(self, name: str, label: str, warning: str, wish: Wish) -> Preview:
         view = self._selected(wish)
-        rate, success = view.figures.current_rate_per_sec, view.figures.success_rate_1h
+        success = view.figures.success_rate_1h
         others = [each for each in self._service.list(channel=view.channel) if each.gateway != view.gateway]
         return Preview(
             question=f"{label}: {view.gateway} ({view.channel})",
             facts=(
-                (
-                    "In the last minute",
-                    "nothing counted" if rate is None else f"{rate:,.1f} messages a second",
-                ),
+                ("It carried of late", _carried(view)),
                 ("Accepted in the last hour", "nothing tried" if success is None else percent(success)),
                 *_standing(others),
             ),
@@ -158,6 +155,14 @@ class GatewayActions:
         if len(wish.selected) != 1 or channel not in set(Channel):
             raise NotFound("There is no such gateway.")
         return self._service.get(Channel(channel), gateway)
+
+
+def _carried(view: GatewayView) -> str:
+    """Say what it took, and of which minute that is: figures are written once a minute."""
+    rate = view.figures.current_rate_per_sec
+    if rate is None:
+        return "nothing counted"
+    return told("{} messages a second, in the minute to {}", f"{rate:,.1f}", moment(view.figures.checked_at))
 
 
 def _standing(others: Sequence[GatewayView]) -> list[tuple[str, str]]:

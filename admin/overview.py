@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, Response, current_app, request
 
 from app.bootstrap import App
+from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel, Priority
 from app.errors import Unavailable
 from app.services.controls.views import EmergencyState
@@ -19,7 +20,7 @@ from app.services.diagnostics.service import Standing
 from app.services.gateway_views import GatewayView
 from app.services.limits import PaceView
 from app.services.stats import LaneDepth
-from app.services.throughput import Span, Throughput, lane_rates, read_throughput
+from app.services.throughput import RATED, Span, Throughput, lane_rates, read_throughput
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ _Part = TypeVar("_Part")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneNow:
-    """One lane, and how many messages a second it sends."""
+    """One lane, and how many messages a second it sent just now."""
 
     depth: LaneDepth
     rate: float | None
@@ -65,6 +66,7 @@ class GatewayNow:
 class Overview:
     """One look at all of it. What could not be read is None, and `missing` says what that was.
 
+    Lanes' rates are those of the last `rated`. `batches` names those that are paused, by their UUIDs.
     `looked` is what diagnostics found just now in what changes soon; None where Redis would be waited for.
     """
 
@@ -73,6 +75,8 @@ class Overview:
     gateways: Sequence[GatewayNow] | None
     without_credentials: int
     emergency: EmergencyState | None
+    rated: timedelta
+    batches: Mapping[str, str]
     standing: Standing | None
     looked: Run | None
     missing: Sequence[str]
@@ -89,14 +93,18 @@ class Overview:
         return sum(lane.depth.due for lane in self.lanes or ())
 
     @property
+    def scheduled(self) -> int:
+        """Add up what is due later in all lanes, as far as it was counted."""
+        return sum(lane.depth.scheduled for lane in self.lanes or ())
+
+    @property
     def in_flight(self) -> int:
         """Add up what is on its way in all lanes."""
         return sum(lane.depth.processing for lane in self.lanes or ())
 
-    @property
-    def at_least(self) -> bool:
-        """Tell whether there is more than was counted."""
-        return any(lane.depth.at_least for lane in self.lanes or ())
+    def has_more(self, count: str) -> bool:
+        """Tell whether there is more `due`, `scheduled` or `processing` than was counted."""
+        return any(count in lane.depth.at_least for lane in self.lanes or ())
 
 
 class Watch:
@@ -183,16 +191,24 @@ def _read(app: App, now: datetime, look: Callable[[], Run]) -> Overview:
     views = part("gateways", partial(app.gateway_control.list, written=paces is None))
     limits = None if paces is None else part("limits", lambda: _limits(app))
     looked = None if paces is None else look()
+    emergency = part("stops", lambda: app.emergency.state(counting=False))
     return Overview(
         at=now if now.tzinfo else now.replace(tzinfo=UTC),
         lanes=part("lanes", lambda: _lanes(app, rates)),
         gateways=None if views is None else _gateways(views, limits or {}, paces or ()),
         without_credentials=sum(not view.credentials for view in views or ()),
-        emergency=part("stops", lambda: app.emergency.state(counting=False)),
+        emergency=emergency,
+        rated=RATED,
+        batches=part("batches", lambda: _paused(app, emergency)) or {},
         standing=part("findings", lambda: app.diagnostics.standing(looked=looked)),
         looked=looked,
         missing=missing,
     )
+
+
+def _paused(app: App, emergency: EmergencyState | None) -> Mapping[str, str]:
+    stops = emergency.stops if emergency else ()
+    return app.batch_desk.names([stop.key for stop in stops if stop.scope is StopScope.BATCH and stop.key])
 
 
 def _lanes(app: App, rates: Mapping[Priority, float]) -> list[LaneNow]:

@@ -8,19 +8,22 @@ import sqlalchemy as sa
 
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
-from app.db.tables import batch_deltas, batch_rejects, message_batches
+from app.db.tables import batch_deltas, batch_rejects, controls, message_batches
 from app.domain.callers import Caller
+from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel, MessageType, Priority, Status
 from app.errors import Conflict, NotFound
 from app.queue import PACKAGE
 from app.services import paging
 from app.services.audit import Who, record
+from app.services.controls.views import Procedure
 from app.services.views import BatchView, Page, RejectView
 
 MOST_REJECTS = 10_000
 _FIRST_REJECTS = 20
 _SLICE = 5_000
 
+_C = controls.c
 _VISIBLE = ("accepted", "expanding", "expanded", "finished", "cancelled")
 _OPEN = (Status.PENDING, Status.PROCESSING, Status.HELD)
 _COPIED = (
@@ -37,8 +40,10 @@ def batch_view(engine: sa.Engine, caller: Caller, uuid: UUID) -> BatchView:
         row = _row(conn, caller, uuid)
         changes = _unfolded(conn, row.id)
         rejects = _rejects(conn, row.id, 0, _FIRST_REJECTS)
+        now = datetime.now(UTC)
+        paused = _paused(conn, row, now)
     counts = {status: getattr(row, status) + changes.get(status, 0) for status in Status}
-    return _view(row, counts, rejects, datetime.now(UTC))
+    return _view(row, counts, rejects, now, paused)
 
 
 def batch_rejects_page(
@@ -134,14 +139,17 @@ def _rejects(conn: sa.Connection, batch: int, after: int, limit: int) -> tuple[R
 
 
 def _view(
-    row: sa.Row[Any], counts: dict[Status, int], rejects: tuple[RejectView, ...], now: datetime
+    row: sa.Row[Any],
+    counts: dict[Status, int],
+    rejects: tuple[RejectView, ...],
+    now: datetime,
+    paused: timedelta,
 ) -> BatchView:
     waiting = max(row.received - row.invalid - row.duplicate - sum(counts.values()), 0)
     remaining = waiting + sum(counts[status] for status in _OPEN)
     total = row.received - row.invalid - row.duplicate
     gone = total - remaining
-    began = max(row.accepted_at, row.scheduled_for or row.accepted_at)
-    seconds = ((row.finished_at or now) - began).total_seconds()
+    seconds = ((row.finished_at or now) - _began(row) - paused).total_seconds()
     rate = gone / seconds if seconds > 0 else 0.0
     return BatchView(
         **_copied(row, counts),
@@ -154,6 +162,24 @@ def _view(
         expected_end=now + timedelta(seconds=remaining / rate) if rate and remaining else row.finished_at,
         rejects=rejects,
     )
+
+
+def _began(row: sa.Row[Any]) -> datetime:
+    began: datetime = max(row.accepted_at, row.scheduled_for or row.accepted_at)
+    return began
+
+
+def _paused(conn: sa.Connection, row: sa.Row[Any], now: datetime) -> timedelta:
+    """Add up how long a batch was stopped since it began, by itself or with everything; never twice."""
+    first, last = _began(row), row.finished_at or now
+    begin = sa.func.greatest(_C.from_at, first)
+    end = sa.func.least(_C.lifted_at, _C.until_at, last)
+    mine = sa.and_(_C.scope == StopScope.BATCH, _C.scope_key == str(row.id))
+    query = sa.select(sa.func.range_agg(sa.func.tstzrange(begin, end))).where(
+        _C.procedure == Procedure.STOP, mine | (_C.scope == StopScope.ALL), begin < end
+    )
+    spans = conn.scalar(query) or ()
+    return sum((span.upper - span.lower for span in spans), timedelta())
 
 
 def _copied(row: sa.Row[Any], counts: dict[Status, int]) -> dict[str, Any]:

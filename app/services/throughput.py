@@ -19,7 +19,8 @@ STATUSES = ("queued", "sent", "delivered", "bounced", "failed", "expired")
 
 _MINUTES_KEPT = timedelta(hours=26)
 _HOURS_KEPT = timedelta(days=33)
-_RATED = timedelta(seconds=10)
+# Rates of lanes are those of so long.
+RATED = timedelta(seconds=10)
 _MOST_RATED = 20_000
 _T = throughput.c
 
@@ -92,13 +93,13 @@ def read_throughput(engine: sa.Engine, span: Span, *, now: datetime) -> Throughp
 
 
 def lane_rates(engine: sa.Engine) -> dict[Priority, float]:
-    """Tell how many messages a second each lane sends now; raises Unavailable."""
-    parameters = {"window": _RATED, "counted": _MOST_RATED}
+    """Tell how many messages a second each lane sent in the last RATED; raises Unavailable."""
+    parameters = {"window": RATED, "counted": _MOST_RATED}
     with unavailable_when_down(), engine.connect() as conn:
         rows = run(conn, PACKAGE, "lane_rates", parameters).all()
     rates = dict.fromkeys(Priority, 0.0)
     for row in rows:
-        span = _RATED if row.counted_all else max(row.span, timedelta(milliseconds=1))
+        span = RATED if row.counted_all else max(row.span, timedelta(milliseconds=1))
         rates[Priority(row.priority)] = row.sent / span.total_seconds()
     return rates
 

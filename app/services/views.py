@@ -131,7 +131,8 @@ class BatchView:
     `state` is accepted, expanding, expanded, finished or cancelled. Each received row is counted in
     exactly one of `waiting` (not yet expanded), `invalid`, `duplicate` and the statuses; `queued` are
     all that ever became pending. `rate` is in messages a second that left since the batch was
-    accepted, `percentage` of what is to leave. `rejects` are the first refused rows.
+    accepted, without the time that it was stopped, `percentage` of what is to leave. `rejects` are the
+    first refused rows.
     """
 
     uuid: UUID

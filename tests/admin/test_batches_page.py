@@ -159,6 +159,27 @@ def test_a_batch_tells_how_far_it_is_and_what_was_refused(as_role, put):
     assert f"/admin/messages/?batch={uuid}&amp;status=sent" in page
 
 
+@pytest.mark.parametrize("scope", ["batch", "all"])
+def test_a_pause_counts_neither_in_the_rate_nor_in_the_expected_end(as_role, app, put, scope):
+    hour = sa.text("now() - interval '60 minutes'")
+    uuid = put(messages=600, received=1201, sent=600, queued=1200, accepted_at=hour)
+    (batch,) = batches(app)
+    stop = {
+        "scope": scope, "scope_key": str(batch.id) if scope == "batch" else None,
+        "who": "tests", "why": "to see",
+        "from_at": sa.text("now() - interval '59 minutes'"),
+        "lifted_at": sa.text("now() - interval '9 minutes'"),
+    }  # fmt: skip
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(controls).values(stop))
+        # Another at the same time: it is one pause.
+        conn.execute(sa.insert(controls).values(stop))
+    view = app.batch_desk.progress(uuid)
+    assert view.rate == pytest.approx(1, abs=0.05)
+    assert view.expected_end - datetime.now(UTC) < timedelta(minutes=11)
+    assert figures(as_role("viewer").get(f"/admin/batches/{uuid}").get_data(as_text=True))["Rate"] == "1.0 /s"
+
+
 def test_refused_rows_are_taken_along_without_formulas(as_role, put):
     answer = as_role("viewer").get(f"/admin/batches/{put()}/rejects")
     assert answer.get_data(as_text=True).splitlines() == ["line,reason", "3,'=address: is missing"]
@@ -184,6 +205,15 @@ def test_a_batch_is_paused_and_goes_on(as_role, app, put):
             "console/operator@example.com"
         ]
     assert "Paused by" not in browser.get(f"/admin/batches/{uuid}").get_data(as_text=True)
+
+
+def test_every_page_names_a_paused_batch_and_leads_to_it(as_role, put):
+    uuid = put()
+    browser = as_role("operator")
+    do(browser, "pause", uuid)
+    page = browser.get("/admin/gateways/").get_data(as_text=True)
+    assert "Paused: batch Spring, by console/operator@example.com: for the test" in page
+    assert f'<a href="/admin/batches/{uuid}">Open the batch</a>' in page
 
 
 def test_what_is_over_cannot_be_paused_though_it_was_not_when_asked(as_role, app, put):

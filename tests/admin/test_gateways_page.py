@@ -128,6 +128,17 @@ def _asked_to_switch(browser) -> str:
     return browser.post("/admin/gateways/do/switch", {"selected": "email/sendgrid"}).get_data(as_text=True)
 
 
+def test_what_it_carries_is_said_with_the_minute_that_it_is_of(as_role, app):
+    counted = {"last_check_at": sa.text("'2026-11-22 12:00:30+00'"), "current_rate_per_sec": 4.5}
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(channel_health).values(channel="email", gateway="postal", **counted))
+    browser = as_role("operator")
+    at = '<time datetime="2026-11-22T12:00:30Z">'
+    page = browser.post("/admin/gateways/do/drain", {"selected": POSTAL}).get_data(as_text=True)
+    assert f"4.5 messages a second, in the minute to {at}" in page
+    assert f"to {at}" in browser.get("/admin/gateways/").get_data(as_text=True)
+
+
 def test_what_was_done_is_said_in_a_sentence(as_role):
     browser = as_role("operator")
     page = browser.get(do(browser, "drain").headers["Location"]).get_data(as_text=True)

@@ -14,7 +14,8 @@ from admin.formats import NONE
 from admin.overview import EVERY, Watch
 from admin.people import Recent
 from app.bootstrap import App
-from app.db.tables import controls
+from app.db.tables import api_clients, controls, delivery_counted, lane_flows, message_queue
+from app.services import stats
 from app.services.sessions import Signed
 from app.services.throughput import Slice, Span, Throughput
 from tests.admin.conftest import Browser
@@ -124,6 +125,30 @@ def test_without_redis_the_rest_is_there(app):
     assert "Lanes" in answer.text
     assert "postal" in answer.text
     assert "Redis does not answer, so nothing is looked at anew" in answer.text
+
+
+def test_what_is_due_later_does_not_make_more_of_what_is_due_now(app, as_role, monkeypatch):
+    monkeypatch.setattr(stats, "COUNTED", 1)
+    with app.engine.begin() as conn:
+        named = sa.insert(api_clients).values(name="shop").returning(api_clients.c.id)
+        lane = {"priority": "P3", "channel": "email", "client_id": conn.execute(named).scalar_one()}
+        conn.execute(sa.insert(lane_flows).values(lane))
+        later = sa.func.now() + timedelta(hours=1)
+        message = {"message_type": "campaign", "recipient_address": "anna@example.com", "max_attempts": 3}
+        times = {"scheduled_for": later, "expires_at": later + timedelta(hours=1)}
+        conn.execute(sa.insert(message_queue).values(lane | message | times))
+    text = as_role("viewer").get("/admin/").text
+    assert '<p class="figure-name">Due</p><p class="figure-value">0</p>' in text
+    assert "and 1+ later" in text
+
+
+def test_an_empty_chart_tells_how_far_it_is_counted(app, as_role):
+    viewer = as_role("viewer")
+    assert "Nobody has counted yet" in viewer.get("/admin/").text
+    with app.engine.begin() as conn:
+        conn.execute(sa.insert(delivery_counted).values(until=sa.text("'2026-11-22 12:00+00'")))
+    text = viewer.get("/admin/?span=day").text
+    assert 'Nothing happened in this time up to <time datetime="2026-11-22T12:00:00Z">' in text
 
 
 # Charts
