@@ -49,6 +49,7 @@ class Empty:
     link: str = ""
 
 
+_FURTHER_BACK = Empty(says="None is among the newest that were looked at.", todo="Look further back below.")
 _NOT_LOOKED = Empty(says="Nothing was looked for.", todo="Mend what is marked above, or clear it.")
 
 
@@ -105,11 +106,18 @@ class ListPage(Page):
             wanted=wanted,
             faults=faults,
             filters=[(each, self.choices(each)) for each in self.filters],
-            nothing=_NOT_LOOKED if faults else self.empty_filtered if wanted else self.empty,
+            nothing=self._nothing(wanted, found, faults),
             following=self._page(wanted, found.after) if found.after else "",
             first=self._page(wanted, None) if request.args.get("after") else "",
             bulk=[self.actions[name] for name in self.bulk if self.may(name)],
         )
+
+    def _nothing(self, wanted: Mapping[str, str], found: Found, faults: Mapping[str, str]) -> Empty:
+        if faults:
+            return _NOT_LOOKED
+        if found.after:
+            return _FURTHER_BACK
+        return self.empty_filtered if wanted else self.empty
 
     def _page(self, wanted: Mapping[str, str], after: str | None) -> str:
         query = urlencode({**wanted, **({"after": after} if after else {})})

@@ -42,7 +42,7 @@ class BatchesPage(ListPage):
         Filter(name="client", label="Client"),
     )
     empty = Empty(says="Nobody has sent to many at once.", todo="Upload a list", link="/admin/batch-upload/")
-    empty_filtered = Empty(says="No batch fits.", todo="Take a filter away, or look further back below.")
+    empty_filtered = Empty(says="No batch fits.", todo="Take a filter away.")
     badges = _BADGES
 
     @property

@@ -47,7 +47,7 @@ class DevicesPage(ListPage):
         says="No device is registered.",
         todo="Apps register theirs by POST /v1/devices, each with the recipient it belongs to.",
     )
-    empty_filtered = Empty(says="No device fits.", todo="Take a filter away, or look further back below.")
+    empty_filtered = Empty(says="No device fits.", todo="Take a filter away.")
     bulk = ("deactivate",)
     badges = _BADGES
     reasons = _WHY

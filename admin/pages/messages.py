@@ -45,7 +45,7 @@ class MessagesPage(ListPage):
     title = "Messages"
     template = "messages/list.html"
     filters = (
-        Filter(name="address", label="To", hint="address or number", wide=True),
+        Filter(name="address", label="To", hint="whole address or number", wide=True),
         Filter(name="uuid", label="Message", hint="its uuid"),
         Filter(name="external_id", label="Gateway's id"),
         Filter(name="source", label="Source", hint="orders:4711"),
@@ -64,7 +64,9 @@ class MessagesPage(ListPage):
         says="No message was ever accepted here.",
         todo="Send the first one, as the README shows; it will be here at once.",
     )
-    empty_filtered = Empty(says="No message fits.", todo="Take a filter away, or look further back below.")
+    empty_filtered = Empty(
+        says="No message fits.", todo="Take a filter away. Addresses and numbers have to be whole."
+    )
     bulk = ("cancel", "replay", "suppress")
 
     def __init__(self, app: App) -> None:

@@ -51,7 +51,8 @@ class SuppressionsPage(ListPage):
         link="/admin/suppressions/import",
     )
     empty_filtered = Empty(
-        says="Nobody is suppressed by this.", todo="Take a filter away, or look further back below."
+        says="Nobody is suppressed by this.",
+        todo="Take a filter away. Addresses and numbers have to be whole.",
     )
     bulk = ("release",)
     most_exported = suppression_looking.MOST_EXPORTED

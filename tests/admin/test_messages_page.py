@@ -104,6 +104,35 @@ def test_a_message_is_found_by_what_is_known_of_it(as_role, put, query):
     assert str(other) not in page
 
 
+def test_where_a_part_of_an_address_finds_nothing_it_says_that_the_whole_is_wanted(as_role, put):
+    put()
+    page = as_role("viewer").get("/admin/messages/?address=anna").get_data(as_text=True)
+    assert 'placeholder="whole address or number"' in page
+    assert "Take a filter away. Addresses and numbers have to be whole." in page
+    assert "look further back" not in page.lower()
+
+
+def test_where_older_ones_were_not_looked_at_it_leads_further_back(as_role, put, monkeypatch):
+    monkeypatch.setattr(looking, "LOOK", 3)
+    put(gateway="ses")
+    for _ in range(4):
+        put()
+    page = as_role("viewer").get("/admin/messages/?gateway=ses").get_data(as_text=True)
+    assert "Look further back below." in page
+    assert 'rel="next"' in page
+
+
+@pytest.mark.parametrize(("status", "heading"), [("delivered", "Earlier error"), ("failed", "Last error")])
+def test_an_error_that_was_overcome_is_called_an_earlier_one(as_role, put, status, heading):
+    at = sa.func.now() if status == "delivered" else None
+    uuid = put(status=status, sent_at=at, delivered_at=at, last_error="down", last_error_class="transient")
+    browser = as_role("viewer")
+    row = browser.get("/admin/messages/").get_data(as_text=True).partition("<tbody>")[2]
+    assert f'data-label="{heading}"' in row
+    assert ("earlier: transient" in row) is (status == "delivered")
+    assert f"<dt>{heading}</dt>" in browser.get(f"/admin/messages/{uuid}").get_data(as_text=True)
+
+
 @pytest.mark.parametrize("query", ["until=2020-01-01", "since=2099-12-31", "days=1h&until=2020-01-01"])
 def test_a_message_of_another_time_is_not_found(as_role, put, query):
     assert str(put()) not in as_role("viewer").get(f"/admin/messages/?{query}").get_data(as_text=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import sqlalchemy as sa
 
+from admin.formats import NONE
 from app.db.tables import api_clients, audit_log, delivery_events, message_queue, suppression_list
 from app.services import bounded, suppression_looking
 from app.services.audit import Who
@@ -144,8 +145,13 @@ def test_a_row_of_no_message_leads_to_what_was_sent_to_the_address(as_role, app,
     with app.engine.connect() as conn:
         query = sa.select(message_queue.c.recipient_address).where(message_queue.c.uuid == uuid)
         address = conn.execute(query).scalar_one()
-    page = as_role("viewer").get(f"/admin/suppressions/{put(address=address)}").get_data(as_text=True)
+    place = f"/admin/suppressions/{put(address=address)}"
+    page = as_role("viewer").get(place).get_data(as_text=True)
     assert f'href="/admin/messages/{uuid}"' in page
+    assert f'<td data-label="Through">{NONE}</td>' not in page
+    with app.engine.begin() as conn:
+        conn.execute(sa.update(message_queue).values(status="suppressed"))
+    assert f'<td data-label="Through">{NONE}</td>' in as_role("viewer").get(place).get_data(as_text=True)
 
 
 def test_somebody_is_suppressed(as_role, app):
