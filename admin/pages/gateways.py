@@ -34,6 +34,7 @@ class GatewaysPage(Page):
         return self.show(
             "gateways/list.html",
             channels=[(channel, views) for channel, views in channels if views],
+            counted=min((at for view in found if (at := view.figures.checked_at)), default=None),
             changes=self.app.gateway_control.changes(limit=_CHANGES_SHOWN).items,
             possible=self._acts.possible,
         )

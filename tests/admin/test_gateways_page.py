@@ -136,7 +136,7 @@ def test_what_it_carries_is_said_with_the_minute_that_it_is_of(as_role, app):
     at = '<time datetime="2026-11-22T12:00:30Z">'
     page = browser.post("/admin/gateways/do/drain", {"selected": POSTAL}).get_data(as_text=True)
     assert f"4.5 messages a second, in the minute to {at}" in page
-    assert f"to {at}" in browser.get("/admin/gateways/").get_data(as_text=True)
+    assert f"Counted last {at}" in browser.get("/admin/gateways/").get_data(as_text=True)
 
 
 def test_what_was_done_is_said_in_a_sentence(as_role):

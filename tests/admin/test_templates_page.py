@@ -244,3 +244,15 @@ def test_where_a_variable_has_no_example_a_test_leads_to_where_it_is_given(as_ro
 def test_other_channels_are_shown_as_they_arrive(as_role, filled, channel, slug, said):
     page = as_role("viewer").get(f"/admin/templates/shown/template/{channel}/{slug}/1")
     assert said in page.get_data(as_text=True)
+
+
+def test_the_enter_key_neither_activates_nor_removes_anything(as_role, app):
+    """A browser presses a form's first button, wherever in the form the key was pressed."""
+    editor = as_role("editor")
+    path = f"{EDITOR}/save/template/email/welcome"
+    editor.post(path, FIELDS | {"then": "activate"})
+    page = editor.post(path, MISTYPED | {"then": "activate"}).get_data(as_text=True)
+    form = page[page.index("data-editor") :]
+    assert 'name="despite"' in form
+    assert 'form="' not in page
+    assert "/check/template/email/welcome" in form[form.index("<button") :].partition(">")[0]
