@@ -9,6 +9,7 @@ from markupsafe import Markup
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, told
 from admin.clearing_actions import ClearingActions
+from admin.gateway_standing import does_well, standing, stands
 from app.bootstrap import App
 from app.domain.stops import StopScope
 from app.domain.vocabulary import Channel
@@ -97,7 +98,7 @@ class EmergencyActions:
         views = self._app.gateway_control.list()
         channels = {view.channel for view in views if view.gateway == gateway}
         others = [
-            view.gateway
+            view.gateway if does_well(view) else f"{view.gateway} ({stands(view)})"
             for view in views
             if view.channel in channels
             and view.gateway != gateway
@@ -141,10 +142,17 @@ class EmergencyActions:
 
     def _preview_switch(self, wish: Wish) -> Preview:
         channel, gateway = _place(wish)
-        order = ", ".join(
-            view.gateway for view in self._app.gateway_control.list(channel=channel) if view.credentials
+        views = self._app.gateway_control.list(channel=channel)
+        order = ", ".join(view.gateway for view in views if view.credentials)
+        ill = [view for view in views if view.gateway == gateway and not does_well(view)]
+        return Preview(
+            question=f"Let {gateway} take all of {channel}?",
+            facts=(
+                ("The order so far", order),
+                *standing([view for view in views if view.gateway != gateway]),
+            ),
+            warning=f"It is not healthy itself: {stands(ill[0])}." if ill else "",
         )
-        return Preview(question=f"Let {gateway} take all of {channel}?", facts=(("The order so far", order),))
 
     def _switch(self, wish: Wish) -> str:
         channel, gateway = _place(wish)

@@ -6,7 +6,7 @@ from functools import partial
 from admin.actions import Action, Preview, Question, Wish
 from admin.answers import link, message_links, told
 from admin.formats import moment, percent
-from app.domain.condition import Condition
+from admin.gateway_standing import does_well, standing, stands
 from app.domain.vocabulary import BreakerState, Channel
 from app.errors import Invalid, NotFound
 from app.services.gateways import GatewayChanges, GatewaysService, GatewayView
@@ -15,11 +15,6 @@ from app.services.views import Accepted
 Do = Callable[[Wish, GatewayView], object]
 
 _TAKING_AWAY = frozenset({"drain", "disable", "trip"})
-_WORDS = {
-    Condition.OPEN: "breaker open",
-    Condition.HALF_OPEN: "breaker half open",
-    Condition.UNTRIED: "not tried",
-}
 # What came of an action, with the gateway in place of the braces.
 _DONE = {
     "switch": "{} is asked before all others.",
@@ -30,7 +25,7 @@ _DONE = {
     "trip": "The breaker of {} is open.",
     "reset": "The breaker of {} is closed.",
     "weigh": "{} has its new place and weight.",
-    "test": "A test message is on its way by {}.",
+    "test": "A test message of {} was made.",
 }
 
 
@@ -120,7 +115,7 @@ class GatewayActions:
             facts=(
                 ("It carried of late", _carried(view)),
                 ("Accepted in the last hour", "nothing tried" if success is None else percent(success)),
-                *_standing(others),
+                *standing(others),
             ),
             warning=" ".join(filter(None, (warning, _hazard(name, view, others)))),
         )
@@ -165,36 +160,13 @@ def _carried(view: GatewayView) -> str:
     return told("{} messages a second, in the minute to {}", f"{rate:,.1f}", moment(view.figures.checked_at))
 
 
-def _standing(others: Sequence[GatewayView]) -> list[tuple[str, str]]:
-    """Tell how each other one of the channel stands, those that are no choice in one line."""
-    configured = [(f"Besides: {each.gateway}", stands(each)) for each in others if each.credentials]
-    without = ", ".join(each.gateway for each in others if not each.credentials)
-    return [*configured, *([("Without credentials", without)] if without else [])]
-
-
 def _hazard(name: str, view: GatewayView, others: Sequence[GatewayView]) -> str:
     """Warn of what the action would leave the channel with."""
-    if name in _TAKING_AWAY and not any(map(_does_well, others)):
+    if name in _TAKING_AWAY and not any(map(does_well, others)):
         return f"None of the others for {view.channel} is healthy: messages would fail or wait."
-    if name == "switch" and not _does_well(view):
+    if name == "switch" and not does_well(view):
         return f"It is not healthy itself: {stands(view)}."
     return ""
-
-
-def stands(view: GatewayView) -> str:
-    """Say how a gateway stands, with the reason: the same as beside it in the list."""
-    if not view.credentials:
-        return "no credentials"
-    if not view.enabled:
-        return f"disabled by {view.disabled_by}: {view.disabled_why}"
-    if view.drained:
-        return f"drained by {view.drained_by}: {view.drained_why}"
-    words = _WORDS.get(view.condition, view.condition.value)
-    return f"{words}: {view.condition_reason}" if view.condition_reason else words
-
-
-def _does_well(view: GatewayView) -> bool:
-    return view.credentials and view.enabled and not view.drained and view.is_healthy
 
 
 def _ask_address(_wish: Wish) -> Sequence[Question]:

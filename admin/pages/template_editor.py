@@ -134,9 +134,13 @@ class TemplateEditorPage(Page):
             )
 
     def _new_needs(self, form: Form, name: Name) -> tuple[str, ...]:
-        """Name what messages would have to bring from now on, besides what was asked about already."""
-        needs = self._report(form, name).newly_needed
-        return needs if set(needs) - set(form["despite"].split()) else ()
+        """Name what messages would have to bring from now on, unless all of it was asked about already.
+
+        What cannot be activated is not asked about: saving it says what is wrong.
+        """
+        report = self._report(form, name)
+        is_new = set(report.newly_needed) - set(form["despite"].split())
+        return report.newly_needed if report.is_good and is_new else ()
 
     def _draft(self, form: Form, name: Name) -> TemplateDraft:
         draft = template_forms.draft_of(form, name)

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from app.db.tables import api_clients, audit_log, controls, lane_flows, message_queue, message_templates
 from app.domain.vocabulary import Channel
+from app.services.audit import Who
 from app.services.controls import stopping
 
 M = message_queue.c
@@ -143,6 +144,18 @@ def test_the_question_about_a_gateway_says_who_takes_over(as_role, app):
     do(browser, "stop", "gateway:postal")
     told = "2 messages due now were to go by it, and wait only where no other gateway may take over."
     assert told in browser.get("/admin/emergency/").get_data(as_text=True)
+
+
+def test_questions_about_gateways_say_how_the_others_stand(as_role, app):
+    who = Who(actor="tests")
+    app.gateway_control.trip(who, Channel.EMAIL, "sendgrid", why="it fails")
+    browser = as_role("operator")
+    asked = browser.post("/admin/emergency/do/stop", {"selected": "gateway:postal"}).get_data(as_text=True)
+    assert "goes by sendgrid (breaker open: " in asked
+    place = {"selected": "form", "place": "email/sendgrid"}
+    asked = browser.post("/admin/emergency/do/switch", place).get_data(as_text=True)
+    assert "<dt>Besides: postal</dt><dd>not tried: " in asked
+    assert "It is not healthy itself: breaker open: " in asked
 
 
 def test_sending_is_resumed_at_once_or_by_and_by(as_role, app):

@@ -93,6 +93,15 @@ def test_what_would_refuse_messages_is_asked_about_before_it_is_saved_and_activa
     assert app.templates.get("welcome", Channel.EMAIL).active_version == 2
 
 
+def test_what_cannot_be_activated_says_what_is_wrong_instead_of_asking(as_role, filled):
+    body = FIELDS | {"body_html": "<p>{{ nmae }}</p>", "message_type": "campaign", "then": "activate"}
+    answer = as_role("editor").post(f"{EDITOR}/save/template/email/spring", body)
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 422
+    assert "unsubscribe" in page.lower()
+    assert "Not saved yet" not in page
+
+
 def test_another_mistake_is_asked_about_anew(as_role, app):
     editor = as_role("editor")
     path = f"{EDITOR}/save/template/email/welcome"
