@@ -4,20 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.domain.lengths import excess
-from app.domain.vocabulary import Channel
+from app.domain.provider_templates import PROVIDER_TEMPLATES
 from app.errors import Fault
 from app.services.field_rules import json_faults
 from app.services.requests import Head
 from app.settings import Settings
 
 LONGEST_SECTION = 16 * 1024
-
-# Under these names a channel's options say something that stands for words of ours.
-_PROVIDERS_TEMPLATES = {
-    Channel.EMAIL: "template_id",
-    Channel.SMS: "content_sid",
-    Channel.WHATSAPP: "content_sid",
-}
 
 
 def channel_faults(head: Head, settings: Settings) -> Iterator[Fault]:
@@ -36,11 +29,8 @@ def own_options(head: Head) -> dict[str, Any]:
 def speaks_for_itself(head: Head) -> bool:
     """Tell whether the channel's options stand for words: a provider's template, media, silent data."""
     own = own_options(head)
-    return bool(
-        own.get(_PROVIDERS_TEMPLATES.get(head.channel, ""))
-        or own.get("media")
-        or (own.get("silent") and own.get("data"))
-    )
+    kept = PROVIDER_TEMPLATES.get(head.channel)
+    return bool((kept and own.get(kept.name)) or own.get("media") or (own.get("silent") and own.get("data")))
 
 
 def _section_faults(head: Head) -> Iterator[Fault]:
@@ -52,9 +42,9 @@ def _section_faults(head: Head) -> Iterator[Fault]:
 
 
 def _template_faults(head: Head) -> Iterator[Fault]:
-    name = _PROVIDERS_TEMPLATES.get(head.channel)
-    if name and head.template is not None and own_options(head).get(name):
-        yield Fault(f"{head.channel}.{name}", "cannot come together with template; give one of them")
+    kept = PROVIDER_TEMPLATES.get(head.channel)
+    if kept and head.template is not None and own_options(head).get(kept.name):
+        yield Fault(f"{head.channel}.{kept.name}", "cannot come together with template; give one of them")
 
 
 def _length_faults(head: Head, settings: Settings) -> Iterator[Fault]:

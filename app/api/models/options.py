@@ -28,7 +28,7 @@ class EmailOptions(Body):
     template_id: Word | None = None
     """A template kept by the gateway, in place of words of ours."""
     template_data: Annotated[Plain, Field(max_length=100)] | None = None
-    """Values of that template's variables."""
+    """Values of that template's variables. A recipient's `data` goes with them, and wins."""
     categories: Annotated[list[Word], Field(max_length=10)] | None = None
     """The gateway's own statistics are kept by these."""
     sandbox: bool | None = None
@@ -47,6 +47,7 @@ class SmsOptions(Body):
     content_sid: ContentSid | None = None
     """A template kept by Twilio, in place of words of ours."""
     content_variables: Texts | None = None
+    """Values of that template's variables. A recipient's `data` goes with them, and wins."""
     messaging_service: Word | None = None
     """The gateway's pool of numbers to send from."""
 
@@ -57,6 +58,7 @@ class WhatsAppOptions(Body):
     content_sid: ContentSid | None = None
     """An approved template, in place of words of ours; needed outside of a conversation."""
     content_variables: Texts | None = None
+    """Values of that template's variables. A recipient's `data` goes with them, and wins."""
     media: Media | None = None
 
 

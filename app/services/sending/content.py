@@ -14,6 +14,7 @@ from app.db.tables import message_batches
 from app.domain.facts import Tag
 from app.domain.lengths import excess
 from app.domain.outcomes import Outcome
+from app.domain.provider_templates import filled
 from app.domain.rendering import Content
 from app.domain.vocabulary import Channel, ConfigScope, MessageType, OutcomeClass, Priority
 from app.errors import Invalid, NotFound
@@ -95,6 +96,8 @@ class Contents:
     def envelope(self, message: Claimed) -> Envelope | Outcome:
         """Render a message; where that cannot be done, say so as the outcome it comes to."""
         options = self.options(message)
+        if options.get(message.channel):
+            options = filled(Channel(message.channel), options, self._data(message))
         sender = self._sender(message, options)
         if sender is None and message.channel != Channel.PUSH:
             return Outcome(
@@ -162,7 +165,7 @@ class Contents:
             message.locale or shared.locale,
             message.template_version or shared.template_version,
         )
-        content = template.compiled.render({**shared.data, **(message.content_data or {})})
+        content = template.compiled.render(self._data(message))
         subject = message.subject or shared.subject or content.subject
         self._require_room(message, options, subject, content)
         return Content(subject=subject, html=content.html, text=content.text, own=content.own)
@@ -176,6 +179,9 @@ class Contents:
         words = excess(channel, subject, content.text, own, most_segments=self._most_segments)
         if words:
             raise Invalid.of("body_text", words)
+
+    def _data(self, message: Claimed) -> Mapping[str, Any]:
+        return {**self._of_batch(message).data, **(message.content_data or {})}
 
     def _of_batch(self, message: Claimed) -> Shared:
         return NOTHING_SHARED if message.batch_id is None else self._shared(message.batch_id)

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+import orjson
 import pytest
 import sqlalchemy as sa
 
@@ -13,6 +14,7 @@ from app.domain.outcomes import Outcome
 from app.domain.vocabulary import Channel, OutcomeClass, Priority
 from app.errors import Invalid
 from app.gateways.base import HttpRequest
+from app.gateways.email.sendgrid.sending import SendGrid
 from app.queue.claims import claim_these
 from app.services.sending import lane
 from app.services.sending.requests import Requests
@@ -50,6 +52,22 @@ def test_a_lane_of_equal_messages_goes_in_one_request(world):
     ids = {world.row(message).external_id for message in messages}
     assert len(ids) == 60
     assert len({each.partition(".")[0] for each in ids}) == 1
+
+
+def test_recipients_bring_their_own_values_for_a_template_that_sendgrid_keeps(world, monkeypatch):
+    bodies, build = [], SendGrid.build
+    monkeypatch.setattr(SendGrid, "build", lambda *given: bodies.append(build(*given)) or bodies[-1])
+    options = {"email": {"template_id": "d-1", "template_data": {"shop": "?", "year": 2026}}}
+    batch = world.batch(shared_data={"shop": "Spring", "name": "you"}, options=options)
+    words = {"gateway": "sendgrid", "batch_id": batch, "subject": None, "body_text": None}
+    messages = [world.one("P3", **words, content_data={"name": name}) for name in ("Ada", "Ben")]
+    messages.append(world.one("P3", **words))
+    lane.work(world.tools, Priority.P3, sweep=True)
+    assert world.statuses(messages) == {"sent": 3}
+    (body,) = bodies
+    assert [each["dynamic_template_data"] for each in orjson.loads(body.body)["personalizations"]] == [
+        {"shop": "Spring", "year": 2026, "name": name} for name in ("Ada", "Ben", "you")
+    ]
 
 
 def test_contents_that_differ_share_a_request_by_substitution(world):
