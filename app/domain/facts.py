@@ -75,7 +75,8 @@ class InboundKind(StrEnum):
 class Inbound:
     """Something that a recipient sent to one of our senders.
 
-    `key` as in `Fact`. `sender` is who wrote, `recipient` our number or service, both canonical.
+    `key` as in `Fact`. `sender` is who wrote, `recipient` our number or service, both canonical;
+    `number` is which of a service's numbers they wrote to.
     `tag` is set where it answers one message of ours, as keys pressed during its call do. `opt_out`
     is set where the gateway itself understood it: True for STOP, False for START.
     """
@@ -91,3 +92,9 @@ class Inbound:
     media: Sequence[str] = ()
     tag: Tag | None = None
     opt_out: bool | None = None
+    number: str | None = None
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """Name all that they have written to: who refuses a service has seen but one of its numbers."""
+        return (self.recipient, self.number) if self.number else (self.recipient,)

@@ -61,6 +61,7 @@ def received(told: Told) -> Inbound | None:
         external_id=sid,
         media=_media(told),
         opt_out=_OPT_OUT.get(said.get("OptOutType", "").upper()),
+        number=canonical(said.get("To", "")) or None if said.get("MessagingServiceSid") else None,
     )
 
 

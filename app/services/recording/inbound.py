@@ -177,9 +177,10 @@ def _refuse(conn: sa.Connection, tools: Tools, letters: Sequence[_Letter]) -> No
             address=letter.inbound.sender,
             reason=SuppressionReason.UNSUBSCRIBE,
             source=letter.received.gateway,
-            sender=letter.inbound.recipient,
+            sender=sender,
         )
         for letter in letters
+        for sender in letter.inbound.senders
     ]
     suppress(conn, tools.policy, blames)
     for letter in letters:
@@ -189,19 +190,20 @@ def _refuse(conn: sa.Connection, tools: Tools, letters: Sequence[_Letter]) -> No
 def _release(conn: sa.Connection, letters: Sequence[_Letter]) -> None:
     if not letters:
         return
-    inbounds = [letter.inbound for letter in letters]
+    asked = [(letter, sender) for letter in letters for sender in letter.inbound.senders]
+    inbounds = [letter.inbound for letter, _ in asked]
     parameters = {
         "channels": [inbound.channel.value for inbound in inbounds],
         "addresses": [suppression_key(inbound.channel, inbound.sender) for inbound in inbounds],
-        "senders": [inbound.recipient for inbound in inbounds],
+        "senders": [sender for _, sender in asked],
     }
-    released = {}
+    released = set()
     for row in run(conn, PACKAGE, "release_refused", parameters):
-        released[row.channel, row.address, row.sender] = row
+        released.add((row.channel, row.address, row.sender))
         audit(conn, Who(actor="inbound"), "suppression.release", f"suppression:{row.id}",
               before=_for_audit(row), why="they asked for messages again")  # fmt: skip
-    for letter, asked in zip(letters, zip(*parameters.values(), strict=True), strict=True):
-        letter.obeyed = asked in released
+    for (letter, _), refused in zip(asked, zip(*parameters.values(), strict=True), strict=True):
+        letter.obeyed |= refused in released
 
 
 def _for_audit(row: sa.Row[Any]) -> dict[str, str]:

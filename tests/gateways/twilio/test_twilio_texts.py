@@ -145,6 +145,12 @@ def test_an_opt_out_told_later_unsubscribes_from_the_sender_and_fails_the_messag
     assert unsubscribed.key != failed.key
 
 
+def test_a_word_to_a_service_tells_the_number_that_it_came_to(webhook):
+    said = webhook.inbound(callback(**dict(parse_qsl(STOP))))
+    assert [(each.recipient, each.number) for each in said] == [(SERVICE, "+15017122661")]
+    assert [each.number for each in webhook.inbound(inbound())] == [None]
+
+
 def test_who_refuses_a_service_refuses_all_its_numbers(webhook):
     unsubscribed, _ = told(webhook, "failed", ErrorCode="21610", MessagingServiceSid=SERVICE)
     assert unsubscribed.sender == SERVICE

@@ -258,6 +258,21 @@ def test_an_answer_to_a_messaging_service_is_found(desk):
     assert desk.history(message) == ["queued", "replied"]
 
 
+def test_who_refuses_a_service_refuses_the_number_that_wrote_to_them_as_well(desk):
+    arrive(desk, letter(desk, "STOP", recipient="MG1", number=OURS))
+    assert {sender for *_, sender, _ in refused(desk)} == {"MG1", OURS}
+    arrive(desk, letter(desk, "START", recipient="MG1", number=OURS))
+    assert refused(desk) == []
+
+
+def test_a_refusal_of_the_number_alone_is_taken_back_by_asking_the_service(desk):
+    arrive(desk, letter(desk, "STOP"))
+    message = write(desk)
+    arrive(desk, letter(desk, "YES", recipient="MG1", number=OURS))
+    assert refused(desk) == []
+    assert desk.history(message) == ["queued"]
+
+
 @pytest.mark.parametrize("ago", [timedelta(days=8), -timedelta(hours=1)])
 def test_an_answer_far_from_the_message_is_none_to_it(desk, ago):
     message = write(desk, ago=ago)
