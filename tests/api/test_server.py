@@ -128,9 +128,10 @@ def test_an_upload_cut_at_half_leaves_nothing_and_goes_through_with_the_same_key
 
     def taken():
         answers.append(web.post("/v1/messages/bulk", body, "application/x-ndjson", Idempotency_Key="news"))
-        return answers[-1][0] != 409
+        return answers[-1][0] not in (408, 409)
 
-    # The key may still be in flight until the server has seen the end of the first one.
+    # The key may still be in flight until the server has seen the end of the first one, and the server of
+    # these tests has too little patience for a machine that has much to do.
     wait_until(taken)
     status, answer = answers[-1]
     assert (status, answer["received"]) == (202, 20_000)
