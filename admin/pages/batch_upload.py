@@ -102,6 +102,8 @@ class BatchUploadPage(Page):
         refused = f", {accepted.invalid:,} of them refused" if accepted.invalid else ""
         batch = link(f"the batch …{str(accepted.batch)[-8:]}", url_for("batches.one", uuid=accepted.batch))
         flash(told("Accepted as {}: {} rows{}.", batch, f"{accepted.received:,}", refused), "success")
+        for warning in accepted.warnings:
+            flash(warning, "warning")
         return redirect(url_for("batches.one", uuid=accepted.batch))
 
     def _upload(self, token: str) -> KeptUpload:

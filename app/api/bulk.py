@@ -84,6 +84,7 @@ def send(app: App, call: Call) -> Response:
         "status": accepted.status,
         "received": accepted.received,
         "invalid": accepted.invalid,
+        "warnings": accepted.warnings,
         "links": {"self": path, "rejects": f"{path}/rejects"},
     }
     return answer(202, content, headers={"Location": path, **replayed(is_replay=accepted.replayed)})

@@ -90,7 +90,8 @@ def bulk(
         show_batch(view)
     else:
         fields = {"batch": accepted.batch, "received": accepted.received, "invalid": accepted.invalid or None}
-        print_fields([*fields.items(), ("follow it", f"tocsin status {accepted.batch}")])
+        warnings = [("note", warning) for warning in accepted.warnings]
+        print_fields([*fields.items(), *warnings, ("follow it", f"tocsin status {accepted.batch}")])
 
 
 @contextmanager

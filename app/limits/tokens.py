@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import floor
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ from app.errors import CountsLost
 from app.limits.holdings import Holdings
 from app.limits.request import TakeRequest
 from app.limits.scripts import Clock, script
-from app.limits.windows import Ask, Full, Grant, Limit, Usage, Window
+from app.limits.windows import Ask, Full, Grant, Limit, Usage, Window, allowed
 
 __all__ = ["Ask", "Full", "Grant", "Limit", "Tokens", "Usage", "Window"]
 
@@ -171,7 +170,7 @@ class Tokens:
 
     def _request(self, asks: Sequence[Ask], priority: Priority) -> TakeRequest:
         def share(limit: Limit, most: int) -> int:
-            return self._allowed(most, priority) if limit.stops(priority) else _UNSTOPPED
+            return allowed(most, priority, self._reserve) if limit.stops(priority) else _UNSTOPPED
 
         request = TakeRequest(self._life_key, self._key, share)
         for ask in asks:
@@ -245,13 +244,6 @@ class Tokens:
 
     def _recipient_key(self, word: str, window: Window) -> str:
         return f"{self._prefix}{{limits}}:{window.name.lower()}:r:{word}"
-
-    def _allowed(self, most: int, priority: Priority) -> int:
-        """Give a priority's share of a window; never nothing where the limit itself is something."""
-        if priority is Priority.P0:
-            return most
-        kept = self._reserve / 2 if priority is Priority.P4 else self._reserve
-        return max(min(most, 1), floor(most * (1 - kept) + 1e-9))
 
 
 def _grants(

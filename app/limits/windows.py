@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from math import floor
 from typing import NamedTuple
 
 from app.domain.vocabulary import Priority
@@ -64,6 +65,17 @@ class Limit:
     def stops(self, priority: Priority) -> bool:
         """Tell whether it may make a message wait: P0 is counted everywhere, but waits for gateways only."""
         return not self.counted and (priority is not Priority.P0 or self.key.startswith("gateway:"))
+
+
+def allowed(most: int, priority: Priority, reserve: float) -> int:
+    """Give a priority's share of a window; never nothing where the limit itself is something.
+
+    `reserve` is the share that only P0 and P4 have, half of it P0 alone.
+    """
+    if priority is Priority.P0:
+        return most
+    kept = reserve / 2 if priority is Priority.P4 else reserve
+    return max(min(most, 1), floor(most * (1 - kept) + 1e-9))
 
 
 class Ask(NamedTuple):

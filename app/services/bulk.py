@@ -18,7 +18,9 @@ from app.queue import PACKAGE
 from app.services import idempotency
 from app.services.catalog import Catalog
 from app.services.field_rules import LONGEST_DATA, json_faults
+from app.services.headroom import Headroom
 from app.services.inflow import Inflow, RowCheck
+from app.services.limit_table import NO_LIMITS
 from app.services.message_metrics import count_accepted
 from app.services.planning import Plan, plan, require_gateway, shared_columns
 from app.services.requests import BulkHead, Reject, Row
@@ -32,6 +34,8 @@ from app.wake import Wake
 Noted = Callable[[sa.Connection, UUID], None]
 
 _TRIES = 3
+# What is said again to who repeats a request.
+_KEPT = ("batch", "received", "invalid", "warnings")
 
 
 class BulkIntake:
@@ -62,7 +66,9 @@ class BulkIntake:
             if not isinstance(begun, Upload):
                 return _replayed(begun, rows, request_hash)
             check = RowCheck(head, the_plan, self._settings.phone_region)
-            inflow = Inflow(self._engine, begun.id, check, self._way if the_plan.lane.held_back else None)
+            headroom = headroom_of(the_plan, head, self._catalog, self._settings)
+            way = self._way if the_plan.lane.held_back else None
+            inflow = Inflow(self._engine, begun.id, check, headroom, way)
             accepted = self._all_or_nothing(begun, head, inflow, rows, request_hash, noted=noted)
         self._wake.batch(the_plan.lane.priority, begun.id)
         good = accepted.received - accepted.invalid
@@ -109,15 +115,19 @@ class BulkIntake:
     ) -> BatchAccepted:
         if inflow.received == 0:
             raise Invalid.of("recipients", "has not a single row")
+        accepted = BatchAccepted(
+            batch=upload.uuid,
+            received=inflow.received,
+            invalid=inflow.invalid,
+            warnings=inflow.headroom.warnings(datetime.now(UTC)),
+        )
         parameters: dict[str, Any] = {
             "batch": upload.id,
             "received": inflow.received,
             "invalid": inflow.invalid,
             "last_line": inflow.last_line,
             "request_hash": _hash(request_hash),
-            "answer": orjson.dumps(
-                {"batch": str(upload.uuid), "received": inflow.received, "invalid": inflow.invalid}
-            ).decode(),
+            "answer": orjson.dumps({name: getattr(accepted, name) for name in _KEPT}).decode(),
         }
         with self._engine.begin() as conn:
             # This holds the batch's row, so that nobody gives the upload up while duplicates are sought.
@@ -128,7 +138,7 @@ class BulkIntake:
                 raise Conflict("the upload was given up meanwhile; send it again")
             if noted is not None:
                 noted(conn, upload.uuid)
-        return BatchAccepted(batch=upload.uuid, received=inflow.received, invalid=inflow.invalid)
+        return accepted
 
 
 def bulk_plan(caller: Caller, head: BulkHead, catalog: Catalog, settings: Settings) -> Plan:
@@ -139,6 +149,13 @@ def bulk_plan(caller: Caller, head: BulkHead, catalog: Catalog, settings: Settin
         raise Invalid(found)
     require_gateway(the_plan, head.channel)
     return the_plan
+
+
+def headroom_of(the_plan: Plan, head: BulkHead, catalog: Catalog, settings: Settings) -> Headroom:
+    """Make what compares an upload with the limits in force; where none are enforced, nothing is too much."""
+    table = catalog.limits() if settings.rate_limiting_enabled else NO_LIMITS
+    reserve = settings.rate_reserve_percent / 100
+    return Headroom(table, catalog.isps(), the_plan, head, reserve=reserve)
 
 
 def _head_parameters(caller: Caller, head: BulkHead, the_plan: Plan, key: str | None) -> dict[str, Any]:
@@ -164,7 +181,11 @@ def _replayed(
         known.known_state, known.known_hash, known.known_answer, _hash(request_hash())
     )
     return BatchAccepted(
-        batch=UUID(answer["batch"]), received=answer["received"], invalid=answer["invalid"], replayed=True
+        batch=UUID(answer["batch"]),
+        received=answer["received"],
+        invalid=answer["invalid"],
+        warnings=tuple(answer.get("warnings", ())),
+        replayed=True,
     )
 
 

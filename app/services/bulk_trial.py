@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from app.db.sql import run
 from app.domain.addresses import suppression_key
 from app.domain.callers import Caller
 from app.queue import PACKAGE
-from app.services.bulk import bulk_plan
+from app.services.bulk import bulk_plan, headroom_of
 from app.services.catalog import Catalog
 from app.services.inflow import RowCheck
 from app.services.planning import Plan
@@ -31,6 +32,7 @@ class BulkTrial:
     """What was found: of `looked` rows, `sent` are those that would go out, the others say why not.
 
     `rejects` are the first of the invalid ones. Not `whole`, it has looked at the first MOST rows only.
+    `warnings` say which limits keep some of those from leaving in time.
     """
 
     looked: int
@@ -40,6 +42,7 @@ class BulkTrial:
     suppressed: int
     rejects: tuple[Reject, ...]
     whole: bool
+    warnings: tuple[str, ...] = ()
 
 
 def try_bulk(
@@ -60,6 +63,9 @@ def try_bulk(
     good = [each for each in judged if isinstance(each, Staged)]
     keys = [suppression_key(head.channel, each.address) for each in good]
     once = keys if head.allow_duplicates else list(dict.fromkeys(keys))
+    headroom = headroom_of(the_plan, head, catalog, settings)
+    for each in good:
+        headroom.count(each.address)
     suppressed = _suppressed(engine, head, the_plan, once)
     return BulkTrial(
         looked=len(judged),
@@ -69,6 +75,7 @@ def try_bulk(
         suppressed=suppressed,
         rejects=tuple(rejects[:MOST_REJECTS]),
         whole=len(some) <= MOST,
+        warnings=headroom.warnings(datetime.now(UTC)),
     )
 
 

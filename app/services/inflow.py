@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from app.domain.addresses import suppression_key
 from app.errors import Fault, Invalid
 from app.services.field_rules import LARGEST_ID, id_faults, name_faults, storable
+from app.services.headroom import Headroom
 from app.services.planning import Plan, address_of, variable_faults
 from app.services.requests import BulkHead, Reject, Row
 from app.services.staging import Staged, store
@@ -70,11 +71,14 @@ class RowCheck:
 class Inflow:
     """Streams rows into staging. `received` counts all, `invalid` the refused.
 
-    With a `way`, it lets emergencies through first.
+    With a `way`, it lets emergencies through first. `headroom` counts what is to be sent.
     """
 
-    def __init__(self, engine: sa.Engine, batch: int, check: RowCheck, way: Way | None) -> None:
+    def __init__(
+        self, engine: sa.Engine, batch: int, check: RowCheck, headroom: Headroom, way: Way | None
+    ) -> None:
         self._way = way
+        self.headroom = headroom
         self._engine = engine
         self._batch = batch
         self._check = check
@@ -95,6 +99,7 @@ class Inflow:
             self.last_line = row.line
             checked = self._check(row) if isinstance(row, Row) else row
             if isinstance(checked, Staged):
+                self.headroom.count(checked.address)
                 self._staged.append(checked)
             else:
                 self._rejects.append(checked)

@@ -93,6 +93,9 @@ class LimitTable:
         return (*self.recipients.values(), *([self.everybody] if self.everybody else []))
 
 
+NO_LIMITS = LimitTable(rows=(), limits={}, recipients={}, everybody=None)
+
+
 def warmup_of(row: sa.Row[Any]) -> Warmup | None:
     """Read a row's warm-up; None where it has none."""
     if row.warmup_first is None:

@@ -39,11 +39,15 @@ class Accepted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchAccepted:
-    """The answer to a bulk request. `received` counts all rows, `invalid` the refused among them."""
+    """The answer to a bulk request. `received` counts all rows, `invalid` the refused among them.
+
+    `warnings` say which limits keep some of them from leaving in time.
+    """
 
     batch: UUID
     received: int
     invalid: int
+    warnings: tuple[str, ...] = ()
     status: str = "accepted"
     replayed: bool = False
 

@@ -53,6 +53,8 @@ class BatchTaken(Answer):
     """All rows, refused ones too."""
     invalid: int
     """The rows that were refused at once."""
+    warnings: list[str]
+    """Which limits in force keep some of them from leaving in time, in words; mostly none."""
     links: dict[str, str]
 
 
