@@ -1,6 +1,8 @@
 """Sequences: what follows, when, and what stops it."""
 
+import multiprocessing
 import threading
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -9,6 +11,7 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
+from app.db.engine import make_engine
 from app.db.sql import run
 from app.domain.vocabulary import Channel, MessageType
 from app.errors import Conflict, InFlight, Invalid, KeyReused, NotFound, Unavailable
@@ -21,10 +24,13 @@ from app.services.senders import SenderDraft, SenderService
 from app.services.sequences import SequenceService
 from app.services.suppressions import SuppressionDraft, SuppressionService
 from app.services.upkeep.advancing import advance_sequences, forget_sequences
-from tests.accepting import WHO, Place, email
+from tests.accepting import WHO, Place, RecordedWakes, email
+from tests.world import wait_for
 
 MINUTE = timedelta(minutes=1)
 NUMBER = "+41791234567"
+ORDER = {Channel.EMAIL: ("postal",), Channel.SMS: ("twilio",), Channel.VOICE: ("twilio_voice",)}
+FORK = multiprocessing.get_context("fork")
 
 
 @dataclass
@@ -84,20 +90,23 @@ def voice(after=MINUTE, **changes):
     return replace(sms(after, **changes), channel=Channel.VOICE)
 
 
+def tools_of(engine, catalog, wakes):
+    return SimpleNamespace(
+        engine=engine,
+        once=engine.execution_options(isolation_level="AUTOCOMMIT"),
+        catalog=catalog,
+        wake=wakes,
+        stopping=threading.Event(),
+    )
+
+
 @pytest.fixture
 def sequences(place):
-    order = {Channel.EMAIL: ("postal",), Channel.SMS: ("twilio",), Channel.VOICE: ("twilio_voice",)}
-    place.catalog = Catalog(place.engine, order)
+    place.catalog = Catalog(place.engine, ORDER)
     for channel in (Channel.SMS, Channel.VOICE):
         draft = SenderDraft(address="+41791112233", default_for=tuple(MessageType))
         SenderService(place.engine, place.catalog).save(WHO, channel, "hello", draft)
-    tools = SimpleNamespace(
-        engine=place.engine,
-        once=place.engine.execution_options(isolation_level="AUTOCOMMIT"),
-        catalog=place.catalog,
-        wake=place.wakes,
-        stopping=threading.Event(),
-    )
+    tools = tools_of(place.engine, place.catalog, place.wakes)
     service = SequenceService(place.engine, place.catalog, place.wakes, place.settings)
     return Sequences(place, service, tools)
 
@@ -418,3 +427,29 @@ def test_a_call_goes_to_the_number_that_the_sms_went_to():
 
 def test_a_push_does_not_go_to_a_mail_address():
     assert request_of(email(), StepDraft(channel=Channel.PUSH, after=MINUTE)).recipient_address is None
+
+
+def test_whoever_is_killed_while_advancing_leaves_each_step_taken_once_or_not_at_all(sequences, database_url):
+    count = 60
+    for number in range(count):
+        alert = email(message_type=MessageType.ALERT, recipient_address=f"a{number}@example.com")
+        sequences.start(request=alert)
+    sequences.pass_(minutes=1)
+    for advanced in (5, 20, 40):
+        child = FORK.Process(target=advance_alone, args=(database_url, sequences.place.settings))
+        child.start()
+        wait_for(lambda: len(sequences.channels()) >= count + advanced)  # noqa: B023
+        child.kill()
+        child.join()
+    while sequences.advance():
+        pass
+    assert Counter(sequences.channels()) == {"email": count, "sms": count}
+    told = "SELECT state, (SELECT count(*) FROM sequence_messages AS m WHERE m.sequence_id = s.sequence_id"
+    told += " AND m.position = s.position) FROM sequence_steps AS s"
+    assert sequences.place.all(told) == [("sent", 1)] * 2 * count
+
+
+def advance_alone(url, settings):
+    """Advance with connections of one's own."""
+    engine = make_engine(url, pool=2, name="child")
+    advance_sequences(tools_of(engine, Catalog(engine, ORDER), RecordedWakes()), settings)
