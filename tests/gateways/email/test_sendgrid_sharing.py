@@ -101,3 +101,14 @@ def test_filling_in_gives_every_message_back(rendered, told):
     for message, own in zip(together, shared.substitutions or [{}] * len(together), strict=True):
         assert filled_in(shared.text, own) == message.text
         assert filled_in(shared.html, own) == message.html
+
+
+@given(
+    st.lists(st.sampled_from(["\x01", "é", '"', "a", "\U0001f600", "\n"]), min_size=1, max_size=4),
+    st.integers(1, 1700),
+)
+def test_what_is_joined_for_being_short_never_substitutes_too_much(rendered, characters, times):
+    text = "".join(characters) * (times // len(characters))
+    messages = [rendered(text + "1", text + "2"), rendered(text + "3", text + "4")]
+    if joinable(messages) == 2:
+        assert all(len(orjson.dumps(own)) <= MOST_SUBSTITUTED for own in common(messages).substitutions)

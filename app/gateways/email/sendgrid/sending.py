@@ -180,6 +180,12 @@ def _is_small(message: Envelope) -> bool:
     return not data or len(orjson.dumps(data)) <= MOST_SUBSTITUTED
 
 
+def _is_large(message: Envelope) -> bool:
+    """Tell whether a message may be too much, without counting its bytes: a character has four at most."""
+    characters = len(message.text or "") + len(message.html or "")
+    return bool(message.attachments) or 4 * characters > _MOST_BYTES
+
+
 def _shared_bytes(message: Envelope) -> int:
     in_base64 = sum((len(each.content) + 2) // 3 * 4 for each in message.attachments)
     return in_base64 + sum(len(body.encode()) for body in (message.text, message.html) if body)
@@ -195,5 +201,5 @@ def _excesses(message: Envelope) -> Iterator[str]:
         yield "the length of a category"
     if template is not None and not is_dynamic(template) and not _is_small(message):
         yield "the length of a template's data"
-    if _shared_bytes(message) > _MOST_BYTES:
+    if _is_large(message) and _shared_bytes(message) > _MOST_BYTES:
         yield "more than 30 MB"

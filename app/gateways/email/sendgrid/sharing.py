@@ -15,6 +15,9 @@ from app.gateways.base import Envelope
 MOST_SUBSTITUTED = 10_000
 # No message that says this itself can share, since SendGrid would replace it.
 MARK = "%tocsin_"
+# What a character, and a tag with its quotes, can take in JSON at most, in bytes.
+_LONGEST_CHARACTER = 6
+_LONGEST_TAG = 32
 
 Columns = Sequence[tuple[str, ...]]
 
@@ -56,11 +59,19 @@ def joinable(messages: Sequence[Envelope]) -> int:
 
 
 def _fitting(messages: Sequence[Envelope]) -> int:
-    if len(messages) == 1:
-        return 1
+    # Mostly there is no need to look at what they share.
+    if len(messages) == 1 or all(map(_is_short, messages)):
+        return len(messages)
     substitutions = common(messages).substitutions
     long = (n for n, each in enumerate(substitutions) if len(orjson.dumps(each)) > MOST_SUBSTITUTED)
     return max(next(long, len(messages)), 1)
+
+
+def _is_short(message: Envelope) -> bool:
+    """Tell whether a message could substitute all that it says."""
+    said = (message.text or "", message.html or "")
+    longest = sum(_LONGEST_CHARACTER * len(part) + _LONGEST_TAG * (part.count("\n") + 1) for part in said)
+    return longest <= MOST_SUBSTITUTED
 
 
 def _shared(kind: str, parts: Sequence[str | None]) -> tuple[str | None, dict[str, tuple[str, ...]]]:
