@@ -69,7 +69,7 @@ class _Parent:
         gc.freeze()
         # A claim's messages live until it is settled: looking through them each time that seven hundred
         # objects were made finds nothing, and cost every tenth microsecond.
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(50_000, 20, 10)
         while not self.stopping:
             for child in self.children:
                 self._see_to(child)

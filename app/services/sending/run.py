@@ -119,6 +119,8 @@ class ClaimRun:
         # Only then: whatever goes wrong with what is told must not cost what is known.
         self._reports.finish()
         self._tools.pace.worked(self._all, time.monotonic() - self._began)
+        # They know this run as it knows them: its messages would stay until the collector comes by, seldom.
+        del self._requests
 
     def _guarded(self, step: Callable[[], T]) -> T | None:
         """Do a step that may find Redis, PostgreSQL or the claim gone; nothing more starts then.

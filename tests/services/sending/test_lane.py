@@ -1,5 +1,6 @@
 """Claim after claim: what is due leaves, once, as it should."""
 
+import gc
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,11 @@ import sqlalchemy as sa
 
 from app.db.tables import gateways, lane_holds, message_template_versions, message_templates, senders
 from app.domain.vocabulary import Priority
+from app.queue.rows import Claimed
 from app.services.sending import lane, run
+from app.services.sending.ending import Ending
+from app.services.sending.requests import Requests
+from app.services.sending.run import ClaimRun
 from tests.world import meanwhile, only
 
 ALL = ("P0", "P1", "P2", "P3", "P4")
@@ -303,3 +308,17 @@ def test_the_lease_is_renewed_while_a_slow_gateway_answers(world):
     messages = world.add("P3", 64)
     work(other, "P3")
     assert world.statuses(messages) == {"sent": 64}
+
+
+def test_a_claim_that_is_over_leaves_nothing_in_memory_for_the_collector(world):
+    work(world, "P3")
+    gc.collect()
+    gc.disable()
+    try:
+        messages = world.add("P3", 20)
+        work(world, "P3")
+        assert world.statuses(messages) == {"sent": 20}
+        kinds = (ClaimRun, Requests, Ending, Claimed)
+        assert [type(each).__name__ for each in gc.get_objects() if type(each) in kinds] == []
+    finally:
+        gc.enable()
