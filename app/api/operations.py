@@ -6,7 +6,7 @@ The router, the checks before a view runs and the OpenAPI document all read the 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from flask import Response
 
@@ -81,6 +81,20 @@ class Operation:
         return "\n".join(line.strip() for line in (self.view.__doc__ or "").splitlines()[1:]).strip()
 
 
+class Options(TypedDict, total=False):
+    """What an operation may say beside its path and scope, as in `Operation`."""
+
+    replies: Required[Mapping[int, Reply]]
+    body: Any
+    query: Any
+    upload: Upload | None
+    problems: tuple[Kind, ...]
+    idempotent: bool
+    with_files: bool
+    share: Share | None
+    hot: bool
+
+
 class Resource:
     """A group of operations that belong together."""
 
@@ -90,41 +104,21 @@ class Resource:
         self.operations: list[Operation] = []
 
     def operation(
-        self,
-        method: str,
-        rule: str,
-        *,
-        scope: str | None,
-        replies: Mapping[int, Reply],
-        body: Any = None,
-        query: Any = None,
-        upload: Upload | None = None,
-        problems: tuple[Kind, ...] = (),
-        idempotent: bool = False,
-        with_files: bool = False,
-        share: Share | None = None,
-        hot: bool = False,
+        self, method: str, rule: str, *, scope: str | None, **options: Unpack[Options]
     ) -> Callable[[View], View]:
         """Declare the function below as an operation; the first line of its docstring is the summary."""
 
         def declare(view: View) -> View:
+            summary = (view.__doc__ or "").partition("\n")[0].rstrip(".")
             self.operations.append(
                 Operation(
                     method=method,
                     rule=rule,
-                    summary=(view.__doc__ or "").partition("\n")[0].rstrip("."),
+                    summary=summary,
                     view=view,
                     tag=self.name,
                     scope=scope,
-                    body=body,
-                    query=query,
-                    upload=upload,
-                    replies=replies,
-                    problems=problems,
-                    idempotent=idempotent,
-                    with_files=with_files,
-                    share=share,
-                    hot=hot,
+                    **options,
                 )
             )
             return view
