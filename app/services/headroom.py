@@ -7,7 +7,7 @@ from math import ceil
 
 from app.domain.addresses import domain_of
 from app.domain.vocabulary import Channel
-from app.limits.windows import Limit, allowed
+from app.limits.windows import Limit, Window, allowed
 from app.services.limit_table import IspBook, LimitTable
 from app.services.planning import Plan
 from app.services.requests import BulkHead
@@ -67,12 +67,14 @@ class Headroom:
             yield f"the limits of {', '.join(self._plan.chain)} allow", sum(together), self._all
 
     def _room(self, limit: Limit, span: timedelta) -> int:
-        """Tell how many messages of this lane a limit lets through in so much time."""
+        """Tell how many messages of this lane a limit lets through in so much time, at most."""
         priority = self._plan.lane.priority
         return min(
             (
                 allowed(most, priority, self._reserve) * max(ceil(span / window.length), 1)
                 for window, most in limit.windows()
+                # A pool that is warming up has more of a day by then.
+                if window is not Window.DAY or limit.key not in self._table.growing
             ),
             default=self._all,
         )

@@ -64,12 +64,16 @@ class LimitRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LimitTable:
-    """The active rows of rate_limits, as they hold for some seconds from when they were read."""
+    """The active rows of rate_limits, as they hold for some seconds from when they were read.
+
+    `growing` are the keys of those that will let more through on another day.
+    """
 
     rows: tuple[LimitRow, ...]
     limits: Mapping[str, Limit]
     recipients: Mapping[str, Limit]
     everybody: Limit | None
+    growing: frozenset[str] = frozenset()
 
     def __iter__(self) -> Iterator[LimitRow]:
         return iter(self.rows)
@@ -129,6 +133,7 @@ def read_limits(conn: sa.Connection) -> LimitTable:
         limits={limit.key: limit for limit in shared},
         everybody=recipients.pop(DEFAULT, None),
         recipients=recipients,
+        growing=frozenset(f"{row.limit_type}:{row.limit_key}" for row in rows if warmup_of(row)),
     )
 
 

@@ -57,6 +57,14 @@ def test_a_pool_limits_all(place):
     assert "the limit of ip_pool newsletters allows no more" in said
 
 
+def test_a_pool_that_is_warming_up_has_more_of_a_day_by_then(place):
+    limit(
+        place, "ip_pool", "newsletters", max_per_day=1000,
+        warmup_first=10, warmup_growth="double", warmup_started_at=datetime.now(UTC),
+    )  # fmt: skip
+    assert warnings(place, people(61), expires_at=datetime.now(UTC) + timedelta(days=5)) == ()
+
+
 def test_gateways_are_too_little_together_only(place):
     limit(place, "gateway", "postal", max_per_hour=10)
     assert warnings(place, people(20)) == ()
