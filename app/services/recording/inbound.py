@@ -224,7 +224,7 @@ def _help(conn: sa.Connection, tools: Tools, letter: _Letter) -> None:
         return
     query = sa.select(senders.c.slug).where(
         senders.c.channel == inbound.channel.value,
-        senders.c.address == inbound.recipient,
+        senders.c.address.in_(inbound.senders),
         senders.c.is_active,
     )
     slug = conn.scalar(query.limit(1))

@@ -265,6 +265,15 @@ def test_who_refuses_a_service_refuses_the_number_that_wrote_to_them_as_well(des
     assert refused(desk) == []
 
 
+def test_a_refusal_of_the_service_alone_is_taken_back_by_any_of_its_numbers(desk):
+    message = write(desk, options={"sender": "other", "sms": {"messaging_service": "MG1"}})
+    arrive(desk, letter(desk, "STOP", recipient="MG1"))
+    assert {sender for *_, sender, _ in refused(desk)} == {"MG1"}
+    arrive(desk, letter(desk, "YES", recipient="MG1", number=OURS))
+    assert refused(desk) == []
+    assert "replied" not in desk.history(message)
+
+
 def test_a_refusal_of_the_number_alone_is_taken_back_by_asking_the_service(desk):
     arrive(desk, letter(desk, "STOP"))
     message = write(desk)
@@ -357,6 +366,11 @@ def test_help_is_answered_by_a_message_of_ours(helping):
     row = only(answers(helping))
     assert (row.priority, row.channel, row.recipient_address) == ("P4", "sms", THEIRS)
     assert row.options["sender"] == "desk"
+
+
+def test_help_is_answered_by_the_number_of_a_service_that_it_came_to(helping):
+    arrive(helping, letter(helping, "HELP", recipient="MG1", number=OURS))
+    assert only(answers(helping)).options["sender"] == "desk"
 
 
 def test_help_is_answered_once_an_hour(helping):
