@@ -23,6 +23,7 @@ from app.domain.vocabulary import Channel, MessageType
 from app.services.audit import Who
 from app.services.batch_desk import BatchFilters
 from app.services.expansion import expand
+from app.services.limit_rows import LimitDraft, LimitType
 from app.services.senders import SenderDraft, SenderService
 from app.services.templates import TemplateDraft
 
@@ -291,6 +292,16 @@ def test_a_trial_tells_what_would_become_of_the_rows_and_sends_nothing(as_role, 
     with app.engine.connect() as conn:
         assert conn.execute(sa.select(batch_staging)).all() == []
     assert batches(app) == []
+
+
+def test_a_trial_and_the_answer_say_which_limits_are_too_small(as_role, app):
+    app.limits.set(Who(actor="ann"), LimitType.DOMAIN, "example.com", LimitDraft(max_per_day=1))
+    browser = as_role("operator")
+    place = uploaded(browser)
+    words = "At most 1 of 3 messages"
+    assert words in browser.post(place, CHOSEN).get_data(as_text=True)
+    sent = browser.post(f"{place}/send", {**CHOSEN, "why": "for the test"}, follow_redirects=True)
+    assert words in sent.get_data(as_text=True)
 
 
 def test_a_trial_is_bounded(as_role, monkeypatch):

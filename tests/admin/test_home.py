@@ -15,7 +15,9 @@ from admin.overview import EVERY, Watch
 from admin.people import Recent
 from app.bootstrap import App
 from app.db.tables import api_clients, controls, delivery_counted, lane_flows, message_queue
+from app.errors import Unavailable
 from app.services import stats
+from app.services.gateways import GatewaysService
 from app.services.sessions import Signed
 from app.services.throughput import Slice, Span, Throughput
 from tests.admin.conftest import Browser
@@ -125,6 +127,20 @@ def test_without_redis_the_rest_is_there(app):
     assert "Lanes" in answer.text
     assert "postal" in answer.text
     assert "Redis does not answer, so nothing is looked at anew" in answer.text
+
+
+def test_a_redis_that_does_not_answer_is_asked_once(app, monkeypatch):
+    asked = []
+    monkeypatch.setattr(GatewaysService, "_standings", lambda *_: asked.append("breakers"))
+    monkeypatch.setattr(app.diagnostics, "look", lambda: asked.append("diagnostics"))
+    monkeypatch.setattr(app.limits, "paces", lambda: raise_(Unavailable("Redis hangs")))
+    seen = Watch(app).look(AT)
+    assert (asked, seen.looked, seen.missing) == ([], None, ["limits"])
+    assert seen.gateways
+
+
+def raise_(error):
+    raise error
 
 
 def test_what_is_due_later_does_not_make_more_of_what_is_due_now(app, as_role, monkeypatch):

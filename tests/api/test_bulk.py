@@ -9,6 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.db.tables import batch_staging, idempotency_keys, message_batches
+from app.services.audit import Who
+from app.services.limit_rows import LimitDraft, LimitType
 
 BULK = "/v1/messages/bulk"
 ROWS = [{"address": f"reader{n}@example.com", "id": n} for n in range(5)]
@@ -32,10 +34,16 @@ def nothing_is_left(app):
         )
 
 
+def test_the_answer_says_which_limits_are_too_small(api, app, head):
+    app.limits.set(Who(actor="ann"), LimitType.DOMAIN, "example.com", LimitDraft(max_per_day=1))
+    (said,) = api.post(BULK, head | {"recipients": ROWS}).json["warnings"]
+    assert said.startswith("At most 1 of 5 messages")
+
+
 def test_json_is_taken(api, head):
     answer = api.post(BULK, head | {"recipients": ROWS})
     assert answer.status_code == 202
-    assert (answer.json["received"], answer.json["invalid"]) == (5, 0)
+    assert (answer.json["received"], answer.json["invalid"], answer.json["warnings"]) == (5, 0, [])
     assert answer.headers["Location"] == f"/v1/batches/{answer.json['batch']}"
 
 

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from flask import Flask, Response
 from werkzeug.test import Client
 
 from app.api import application, messages, webhooks
 from app.api.application import create_app
 from app.api.paths import pattern
+from app.api.shortcut import Shortcut
 from tests.api.conftest import MESSAGE
 
 JSON = "application/json"
@@ -69,6 +71,23 @@ def test_the_most_called_operations_take_it(app, monkeypatch):
     monkeypatch.setattr(application, "serving", lambda _app, _edge, operation: served.append(operation.rule))
     create_app(app)
     assert sorted(served) == ["/v1/messages", "/webhooks/<slug:gateway>"]
+
+
+def test_flask_is_not_asked_for_what_it_takes_and_is_for_all_else():
+    asked = []
+    flask = Flask("all else")
+    operation = replace(webhooks.resource.operations[0], method="POST")
+    served = Shortcut(
+        lambda environ, start: asked.append(environ["PATH_INFO"]) or flask.wsgi_app(environ, start),
+        [(operation, lambda _environ, arguments: Response(arguments["gateway"]))],
+        lambda _environ, error: Response(str(error), status=500),
+    )
+    client = Client(served)
+    assert client.post("/webhooks/postal").text == "postal"
+    assert asked == []
+    client.get("/webhooks/postal")
+    client.post("/webhooks/postal/more")
+    assert asked == ["/webhooks/postal", "/webhooks/postal/more"]
 
 
 def test_a_path_whose_part_is_more_than_text_cannot_take_it():

@@ -3,6 +3,9 @@ import json
 
 import pytest
 
+from app.services.audit import Who
+from app.services.limit_rows import LimitDraft, LimitType
+
 HEAD = {
     "channel": "email",
     "priority": "P2",
@@ -34,6 +37,12 @@ def test_rows_come_from_the_file_and_the_shared_fields_from_batch(app, tocsin, f
     said = tocsin("bulk", file("people.ndjson", ROWS), "--batch", json.dumps(HEAD), "--json")
     assert (said.json["received"], said.json["invalid"]) == (3, 1)
     assert batch(tocsin, said)["message_type"] == "newsletter"
+
+
+def test_limits_that_are_too_small_are_told(app, tocsin, file):
+    app.limits.set(Who(actor="ann"), LimitType.DOMAIN, "example.com", LimitDraft(max_per_day=1))
+    said = tocsin("bulk", file("people.ndjson", ROWS), "--batch", json.dumps(HEAD))
+    assert "At most 1 of 2 messages" in said.out
 
 
 def test_a_rejected_row_has_the_number_of_its_line_in_the_file(app, tocsin, file):

@@ -82,6 +82,16 @@ def test_whoever_follows_is_told_of_changes_by_the_bell_alone(world, desk, other
     bell.close()
 
 
+def test_a_stop_is_known_before_whoever_follows_reads_the_rest(world, desk, other):
+    seen, bell = [], world.app.bell_of_stops()
+    with following(other, bell, changed=lambda: seen.append(is_stopped(other))):
+        wait_for(lambda: bell._heard is not None and world.app.redis.pubsub_numsub("stops")[0][1])
+        desk.stop()
+        wait_for(lambda: seen)
+    assert seen[0] is True
+    bell.close()
+
+
 def test_nobody_is_told_of_an_end_when_a_stop_begins(world, desk, other):
     told, looks = threading.Event(), []
 
