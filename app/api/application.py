@@ -37,8 +37,9 @@ from app.api import (
     topics,
     webhooks,
 )
+from app.api.bodies import Environ
 from app.api.calls import CLIENT, REQUEST_ID, Edge
-from app.api.dispatch import Environ, blueprint, serving
+from app.api.dispatch import blueprint, serving
 from app.api.observing import Observed
 from app.api.operations import Resource
 from app.api.paths import CONVERTERS

@@ -9,13 +9,13 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api import bodies
 from app.api.access import address_of, caller_of
+from app.api.bodies import Environ
 from app.api.calls import CLIENT, NOBODY, ROUTE, Call, Edge
 from app.api.faults import read, read_query
 from app.api.operations import Operation, Resource
 from app.bootstrap import App
 from app.domain.callers import Caller
 
-Environ = dict[str, Any]
 # From a request and the variable parts of its path to the answer.
 Serve = Callable[[Environ, dict[str, Any]], Response]
 

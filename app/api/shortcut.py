@@ -7,7 +7,8 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 from flask import Response
 
-from app.api.dispatch import Environ, Serve
+from app.api.bodies import Environ
+from app.api.dispatch import Serve
 from app.api.operations import Operation
 from app.api.paths import pattern
 
