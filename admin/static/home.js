@@ -4,6 +4,8 @@
   const root = document.querySelector("[data-live]");
   const told = document.querySelector("[data-live-told]");
   const { localize, all } = window.tocsin;
+  // The step of the chart that somebody points at.
+  let at = -1;
 
   const replace = (name, html) => {
     const part = document.getElementById(`live-${name}`);
@@ -15,6 +17,9 @@
     part.innerHTML = html;
     all("details", part).forEach((each, index) => { each.open = Boolean(open[index]); });
     localize(part);
+    // What somebody is reading on the chart stays, with the figures of now.
+    const chart = part.querySelector("[data-chart]");
+    if (chart && at >= 0) point(chart, at);
   };
 
   const say = (text) => { if (told && told.textContent !== text) told.textContent = text; };
@@ -39,7 +44,6 @@
   if (root && window.EventSource) listen();
 
   // What the chart says at a step.
-  let at = -1;
   const point = (chart, index) => {
     const rows = all("[data-chart-table] tbody tr", chart.parentElement);
     if (!rows.length) return;

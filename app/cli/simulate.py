@@ -126,12 +126,15 @@ async def _serve(options: Options, *, quiet: bool) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, serving.cancel)
     await asyncio.wait({serving})
-    if not serving.cancelled():
-        serving.result()
+    failure = None if serving.cancelled() else serving.exception()
+    if isinstance(failure, ConfigurationError):
+        click.ClickException(str(failure)).show()
+    elif failure:
+        raise failure
     # All is closed and written. The server's threads may not have noticed yet, and abort the process
     # where they meet an interpreter that is being taken down.
     sys.stdout.flush()
-    os._exit(0)
+    os._exit(1 if failure else 0)
 
 
 def _print_start(options: Options) -> None:

@@ -71,13 +71,24 @@ def test_the_chart_tells_its_figures_to_a_pointer_and_to_the_keyboard(visit):
     visitor.open("/admin/")
     chart = visitor.page.locator("[data-chart]")
     chart.hover()
-    assert "sent:" in visitor.page.inner_text("[data-tip]")
+    expect(visitor.page.locator("[data-tip]")).to_contain_text("sent:")
     visitor.page.mouse.move(0, 0)
     chart.focus()
     visitor.page.keyboard.press("ArrowRight")
     first = visitor.page.inner_text("[data-tip]")
     visitor.page.keyboard.press("ArrowRight")
     assert visitor.page.inner_text("[data-tip]") != first
+
+
+def test_what_is_read_on_the_chart_stays_when_new_figures_come(visit):
+    visitor = visit("admin")
+    visitor.open("/admin/")
+    visitor.page.locator("[data-chart]").hover()
+    expect(visitor.page.locator("[data-tip]")).to_contain_text("sent:")
+    part = "document.querySelector('[data-chart]').closest('[id^=live-]')"
+    visitor.page.evaluate(f"{part}.dataset.html = 'of before'")
+    visitor.page.wait_for_function(f"{part}.dataset.html !== 'of before'")
+    expect(visitor.page.locator("[data-tip]")).to_contain_text("sent:")
 
 
 def test_colours_are_chosen_at_once_and_remembered(visit):
