@@ -85,9 +85,9 @@ def test_what_is_read_on_the_chart_stays_when_new_figures_come(visit):
     visitor.open("/admin/")
     visitor.page.locator("[data-chart]").hover()
     expect(visitor.page.locator("[data-tip]")).to_contain_text("sent:")
-    part = "document.querySelector('[data-chart]').closest('[id^=live-]')"
-    visitor.page.evaluate(f"{part}.dataset.html = 'of before'")
-    visitor.page.wait_for_function(f"{part}.dataset.html !== 'of before'")
+    part = visitor.page.locator("[id^=live-]:has([data-chart])")
+    part.evaluate("part => { part.dataset.html = 'of before' }")
+    expect(part).not_to_have_attribute("data-html", "of before")
     expect(visitor.page.locator("[data-tip]")).to_contain_text("sent:")
 
 
