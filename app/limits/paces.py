@@ -18,8 +18,10 @@ _LEAST_SHARE = 0.05
 _LEAST = 1.0  # messages a second
 # What a quiet gateway was sent says little about what it takes.
 _LEAST_USUAL = 10.0  # messages a second
-# A limit refuses most of what is above it; what refuses fewer means single messages.
+# A limit refuses most of what is above it; what refuses fewer means single messages. Where less than so
+# much is refused in the time that is looked at, sending more slowly would change nothing.
 _NOTABLE = 0.02
+_FEW = 5
 _DOUBLING = timedelta(seconds=150)
 # Answers to requests that were on the wire together say the same thing.
 _ONCE_WITHIN = timedelta(seconds=5)
@@ -82,7 +84,7 @@ class Paces:
         name = f"{gateway}|{part}"
         flow = f"{self._prefix}{Window.MINUTE.name.lower()}:{flow_of(gateway).key}"
         figures = (_BY, _LEAST_SHARE, _LEAST, _ms(_DOUBLING), _ms(_ONCE_WITHIN), _MEASURED)
-        weights = (times, _NOTABLE, _LEAST_USUAL)
+        weights = (times, _NOTABLE, _FEW, _LEAST_USUAL)
         words = " ".join(why.split())[:_LONGEST_WHY]
         now = milliseconds(self._clock)
         pace = self._lower(

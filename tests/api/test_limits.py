@@ -162,7 +162,7 @@ def test_counts_are_forgotten_one_by_one_or_all(api, app):
 
 def test_a_lowered_pace_is_seen_and_can_be_forgotten(api, app):
     use(app, "flow:postal", 100, per_minute=1, counted=True)
-    app.paces.lower("postal", "google", share=0.5, why="421 4.7.28: slow down")
+    app.paces.lower("postal", "google", share=0.5, why="421 4.7.28: slow down", times=10)
     (pace,) = api.get("/v1/rate-limits/paces").json["items"]
     assert (pace["gateway"], pace["part"], pace["why"]) == ("postal", "google", "421 4.7.28: slow down")
     assert pace["factor"] == pytest.approx(0.5, abs=0.02)

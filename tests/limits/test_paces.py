@@ -97,6 +97,17 @@ def test_a_few_refusals_among_many_messages_lower_nothing(tokens, paces, clock):
     assert now(paces) is None
 
 
+def test_single_refusals_of_a_quiet_gateway_lower_nothing(paces, clock):
+    for _ in range(20):
+        assert lower(paces, times=1) is None
+        clock.pass_(seconds=3)
+
+
+def test_a_gateway_that_refuses_again_and_again_is_slowed_down_however_quiet(paces, clock):
+    lowered = [lower(paces, times=1) for _ in range(5)]
+    assert [pace is None for pace in lowered] == [True] * 4 + [False]
+
+
 def test_a_small_part_that_refuses_most_of_its_own_is_slowed_down(tokens, paces, clock):
     send(tokens, clock, 100)
     assert lower(paces, "shop.example", share=0.005, times=5).usual == pytest.approx(10)

@@ -26,7 +26,9 @@ def fill_limits(app: App) -> tuple[str, ...]:
     known = {name: app.catalog.limits().find(*name.split(":")) for name in counted}
     app.tokens.restore({known[name]: [(NOW, count)] for name, count in counted.items()})
     app.tokens.restore({flow_of("postal"): [(NOW, 400)]})
-    app.paces.lower("postal", "google", share=0.5, why="421-4.7.28 Our system has detected an unusual rate")
+    app.paces.lower(
+        "postal", "google", share=0.5, why="421-4.7.28 Our system has detected an unusual rate", times=10
+    )
     with app.engine.begin() as conn:
         _names(conn)
         _events(conn)

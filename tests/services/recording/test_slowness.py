@@ -62,9 +62,18 @@ def tell(world, *facts):
 
 
 def test_who_delays_mail_for_its_rate_is_sent_to_more_slowly_by_its_share(world):
-    slow, quick = sent(world, "a@gmail.com"), sent(world, "b@shop.example")
-    paces = tell(world, fact(slow, "deferred", "4.7.28", "421 slow down"), fact(quick, "delivered"))
+    slow = [sent(world, f"a{number}@gmail.com") for number in range(5)]
+    quick = [sent(world, f"b{number}@shop.example") for number in range(5)]
+    paces = tell(
+        world,
+        *[fact(each, "deferred", "4.7.28", "421 slow down") for each in slow],
+        *[fact(each, "delivered") for each in quick],
+    )
     assert paces == {("postal", "google"): 50.0}
+
+
+def test_one_who_delays_a_single_mail_is_sent_to_as_before(world):
+    assert tell(world, fact(sent(world, "a@gmail.com"), "deferred", "4.7.28", "421 slow down")) == {}
 
 
 def test_other_delays_slow_nobody_down(world):

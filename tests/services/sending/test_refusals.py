@@ -12,7 +12,7 @@ from app.queue.rows import Claimed
 from app.services.limit_counts import recount
 from app.services.sending.refusals import heed
 
-REFUSED = 3
+REFUSED = 5
 
 
 def claimed(address):
