@@ -79,9 +79,10 @@ class Tokens:
                 break
             self._recover(state, answer)
         at = datetime.fromtimestamp(now / 1000, UTC)
-        taken, spilled, waits, full = answer
+        taken, spilled, waits, full, deciding = answer
         self._tell(request, full, priority)
-        return _grants(asks, taken, spilled, waits, at)
+        held_by = [request.place(number)[0] for number in deciding]
+        return _grants(asks, taken, spilled, list(zip(waits, held_by, strict=True)), at)
 
     def give_back(self, asks: Sequence[Ask], at: datetime) -> None:
         """Return the tokens of messages that did not go after all; `at` as in the grant they came with."""
@@ -247,7 +248,11 @@ class Tokens:
 
 
 def _grants(
-    asks: Sequence[Ask], taken: Sequence[int], spilled: Sequence[int], waits: Sequence[int], at: datetime
+    asks: Sequence[Ask],
+    taken: Sequence[int],
+    spilled: Sequence[int],
+    waits: Sequence[tuple[int, Limit]],
+    at: datetime,
 ) -> list[Grant]:
     grants, used = [], 0
     # Mostly an ask is one recipient's only message, and all goes well: these share a grant.
@@ -257,9 +262,11 @@ def _grants(
         if not left and not elsewhere:
             grants.append(whole.get(some) or whole.setdefault(some, Grant(taken=some, waits=(), at=at)))
             continue
-        own = tuple(timedelta(milliseconds=wait) for wait in waits[used : used + left])
+        own = waits[used : used + left]
         used += left
-        grants.append(Grant(taken=some, waits=own, at=at, spilled=elsewhere))
+        lengths = tuple(timedelta(milliseconds=wait) for wait, _ in own)
+        held_by = tuple(limit for _, limit in own)
+        grants.append(Grant(taken=some, waits=lengths, held_by=held_by, at=at, spilled=elsewhere))
     return grants
 
 

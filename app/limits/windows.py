@@ -38,6 +38,9 @@ class Window(Enum):
         return timedelta(milliseconds=self.buckets * self.width)
 
 
+_KINDS = {"ip_pool": "pool", "isp": "ISP"}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limit:
     """One row of rate_limits; `key` is "<type>:<what>", as in "domain:gmail.com". None is no limit.
@@ -61,6 +64,17 @@ class Limit:
     def is_gateways(self) -> bool:
         """Tell whether it is a gateway's own, so that another gateway is a way around it."""
         return self.key.startswith("gateway:") or (self.key.startswith("pace:") and self.key.endswith("|*"))
+
+    @property
+    def name(self) -> str:
+        """Name it for people, as in "domain gmail.com"; a recipient's own without its address."""
+        kind, _, what = self.key.partition(":")
+        if kind == "recipient":
+            return "the recipient's own"
+        if kind == "pace":
+            gateway, _, part = what.partition("|")
+            return f"pace of {gateway}" if part == "*" else f"pace of {gateway} to {part}"
+        return f"{_KINDS.get(kind, kind)} {what}"
 
     def stops(self, priority: Priority) -> bool:
         """Tell whether it may make a message wait: P0 is counted everywhere, but waits for gateways only."""
@@ -95,14 +109,16 @@ class Ask(NamedTuple):
 class Grant:
     """What an ask got: tokens for its first `taken` messages, a wait for each of the last, ascending.
 
-    The `spilled` ones between them are stopped by nothing but a gateway's own limits, and were promised
-    no time. `at` is when, by the server's clock; `Tokens.give_back` wants to know it.
+    `held_by` are the limits that decided these waits. The `spilled` messages between them are stopped by
+    nothing but a gateway's own limits, and were promised no time. `at` is when, by the server's clock;
+    `Tokens.give_back` wants to know it.
     """
 
     taken: int
     waits: tuple[timedelta, ...]
     at: datetime
     spilled: int = 0
+    held_by: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,9 @@
 --       (for each: numbers of shared windows); "asks" (flat; for each: group, messages, how many windows
 --       of a recipient, then for each of these its shape and its number)
 -- Gives now, then "lost", or "moved" with the life, or "closed" with ms to wait; or "taken" with a list
--- of tokens for each ask, of spilled messages for each, of waits in ms one for each message left over,
--- and of windows that are full for the first time in their length: shared ones by their numbers,
--- recipients' by those of their shapes below zero.
+-- of tokens for each ask, of spilled messages for each, of waits in ms one for each message left over, of
+-- windows that are full for the first time in their length, and of the windows that decide each wait:
+-- shared ones by their numbers, recipients' by those of their shapes below zero.
 
 local request = cjson.decode(ARGV[1])
 local now = the_time(request.now)
@@ -156,19 +156,20 @@ local function move_lines(waiting, places, due)
   end
 end
 
-local function promise(waiting, messages, waits)
+local function promise(waiting, messages, waits, deciding)
   local walks = {}
   for position, window in ipairs(waiting) do
     find_line(window)
     walks[position] = walk_buckets(window)
   end
   for waiter = 1, messages do
-    local places, due = {}, now
+    local places, due, last = {}, now, waiting[1]
     for position, window in ipairs(waiting) do
       places[position] = next_place(window, walks[position], waiter)
-      due = math.max(due, places[position])
+      if places[position] > due then due, last = places[position], window end
     end
     waits[#waits + 1] = math.max(1, math.ceil(due - now))
+    deciding[#deciding + 1] = last.number
     move_lines(waiting, places, due)
   end
 end
@@ -205,7 +206,7 @@ local function take_from(windows, taken)
 end
 
 -- Gives how many messages take tokens, and how many of the others only the gateway itself stops.
-local function serve(windows, messages, waits)
+local function serve(windows, messages, waits, deciding)
   local taken, elsewhere = messages, messages
   for _, window in ipairs(windows) do
     local free = free_tokens(window)
@@ -216,7 +217,7 @@ local function serve(windows, messages, waits)
   take_from(windows, taken)
   local spilled = request.spill and elsewhere - taken or 0
   local left = messages - taken - spilled
-  if left > 0 then promise(stopping(windows), left, waits) end
+  if left > 0 then promise(stopping(windows), left, waits, deciding) end
   return taken, spilled
 end
 
@@ -306,7 +307,7 @@ local function serve_new(windows, messages, shape, number)
   return true
 end
 
-local taken, spilled, waits = {}, {}, {}
+local taken, spilled, waits, deciding = {}, {}, {}, {}
 local asks, position = request.asks, 1
 while position <= #asks do
   local windows, messages, own = groups[asks[position]], asks[position + 1], asks[position + 2]
@@ -320,10 +321,10 @@ while position <= #asks do
       single[number] = single[number] or open_single(number, shape, packed[number])
       windows[#windows + 1] = single[number]
     end
-    taken[#taken + 1], spilled[#spilled + 1] = serve(windows, messages, waits)
+    taken[#taken + 1], spilled[#spilled + 1] = serve(windows, messages, waits, deciding)
   end
   position = position + 2 * own
 end
 for _, window in ipairs(shared) do store_shared(window) end
 for _, window in pairs(single) do store_single(window) end
-return {now, 'taken', taken, spilled, waits, exceeded}
+return {now, 'taken', taken, spilled, waits, exceeded, deciding}

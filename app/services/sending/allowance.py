@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.domain.addresses import domain_of
 from app.domain.lanes import Lane
@@ -24,8 +25,19 @@ from app.services.sending.tools import Tools
 _PATIENCE = 10.0  # seconds
 _GLANCE = 0.1  # seconds
 
+# What the reason of every message begins with that waits for tokens; those whose limit lets more through
+# than before are called back by it.
+LIMITED = "rate limit: "
+
 # The limits that some messages fall under, their recipient's own, and the messages.
 Group = tuple[tuple[Limit, ...], Limit | None, list[Claimed]]
+
+
+class Wait(NamedTuple):
+    """How long a message waits for tokens, and in words what for."""
+
+    length: timedelta
+    why: str
 
 
 @dataclass(kw_only=True, slots=True)
@@ -35,7 +47,7 @@ class Allowance:
     All others have theirs.
     """
 
-    waits: dict[int, timedelta] = field(default_factory=dict)
+    waits: dict[int, Wait] = field(default_factory=dict)
     spilled: dict[str, list[Claimed]] = field(default_factory=dict)
 
 
@@ -64,9 +76,14 @@ def allow(
         elsewhere = grant.taken + grant.spilled
         if grant.spilled:
             allowance.spilled.setdefault(gateway, []).extend(messages[grant.taken : elsewhere])
-        for message, wait in zip(messages[elsewhere:], grant.waits, strict=True):
-            allowance.waits[message.id] = wait
+        for message, wait, limit in zip(messages[elsewhere:], grant.waits, grant.held_by, strict=True):
+            allowance.waits[message.id] = Wait(wait, reason(limit))
     return allowance
+
+
+def reason(limit: Limit) -> str:
+    """Spell why a message waits."""
+    return LIMITED + limit.name
 
 
 def give_back(tools: Tools, messages: Iterable[Claimed]) -> None:

@@ -78,7 +78,6 @@ class Ending:
         reason: str,
         *,
         why: str,
-        gateway: str | None = None,
         by_us: bool = True,
     ) -> None:
         """Gather the decision that these wait, without a try used up; `why` is the metric's word for it.
@@ -88,7 +87,7 @@ class Ending:
         now = self._tools.now()
         metrics.count_put_back(self._lane.priority, why, len(messages))
         for message in messages:
-            standing = standing_of(message, gateway or message.gateway or "", ())
+            standing = standing_of(message, message.gateway or "", ())
             decision = put_back(standing, self._lane, wait, now, reason=reason, by_us=by_us)
             self.add(message, replace(decision, gateway=decision.gateway or None))
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
 from app.queue.rows import Claimed
-from app.services.sending.allowance import Allowance, allow
+from app.services.sending.allowance import Allowance, Wait, allow
 from app.services.sending.assignment import SHORTEST_WAIT, Assignment, assign
 from app.services.sending.tools import Tools
 
@@ -76,18 +76,18 @@ class _Placing:
     def _shorten(self, waiting: Sequence[Claimed]) -> None:
         """Let nobody wait for tokens of a full gateway for longer than is good for it."""
         waits, ill_until = self.allowance.waits, self.assignment.ill_until
-        waiting = [message for message in waiting if self._is_too_long(message, waits[message.id])]
+        waiting = [message for message in waiting if self._is_too_long(message, waits[message.id].length)]
         if self._lane.always_tries:
             self._try_anyway([message for message in waiting if message.id in ill_until])
         for message in waiting:
-            wait = waits.get(message.id)
-            if wait is None:
+            if message.id not in waits:
                 continue
+            wait, why = waits[message.id]
             if message.id in ill_until:
                 wait = min(wait, ill_until[message.id] - self._now)
             elif self._lane.always_tries:
                 wait = min(wait, LOOK_AGAIN, message.expires_at - self._now - SHORTEST_WAIT)
-            waits[message.id] = max(wait, SHORTEST_WAIT)
+            waits[message.id] = Wait(max(wait, SHORTEST_WAIT), why)
 
     def _is_too_long(self, message: Claimed, wait: timedelta) -> bool:
         is_late = self._now + wait >= message.expires_at
@@ -104,7 +104,7 @@ class _Placing:
         for message in following.stuck:
             # Another process has changed which gateways there are, this very moment.
             self.assignment.by_gateway[self._first[message.id]].append(message)
-            self.allowance.waits[message.id] = SHORTEST_WAIT
+            self.allowance.waits[message.id] = Wait(SHORTEST_WAIT, "its gateways have just been changed")
 
 
 def _absorb(allowance: Allowance, later: Allowance) -> None:

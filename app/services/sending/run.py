@@ -175,14 +175,14 @@ class ClaimRun:
             self._ending.put_back(messages, OUTAGE_WAIT, str(exc), why="outage", by_us=False)
             return
         self._reports.admitted(assignment.probes, assignment.changes, assignment.sender_probes)
-        self._ending.remark(assignment.moved)
+        waits = allowance.waits
+        # Who waits has not gone elsewhere: by the time that it may go, its own gateway may be well again.
+        self._ending.remark({each: event for each, event in assignment.moved.items() if each not in waits})
         self._ending.decide(messages, assignment.refused | held)
         for gateway, members in assignment.by_gateway.items():
             for message in members:
-                if message.id in allowance.waits:
-                    self._ending.put_back(
-                        [message], allowance.waits[message.id], "rate limit", why="limit", gateway=gateway
-                    )
+                if message.id in waits:
+                    self._ending.put_back([message], *waits[message.id], why="limit")
                 else:
                     self._queue.append((gateway, message))
 
