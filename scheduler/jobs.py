@@ -25,7 +25,7 @@ from app.services.upkeep.breakers import restore_breakers
 from app.services.upkeep.bulk import Stalls
 from app.services.upkeep.canaries import fly_canaries
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
-from app.services.upkeep.controlling import Recall, go_on_clearing
+from app.services.upkeep.controlling import go_on_clearing
 from app.services.upkeep.counting import restore_counts, save_counts
 from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
 from app.services.upkeep.expiring import Expiry
@@ -37,6 +37,7 @@ from app.services.upkeep.leases import wake_releases
 from app.services.upkeep.missed import suppress_missed
 from app.services.upkeep.partitions import drop_old_events, ensure_partitions
 from app.services.upkeep.probing import probe_gateways
+from app.services.upkeep.recalling import Recall
 from app.services.upkeep.replays import advance_replays
 from app.services.upkeep.reputation import forget_reputation, watch_reputation
 from app.services.upkeep.spending import fold_spending
@@ -93,7 +94,7 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),
         Job(name="advance replays", every=5 * _SECOND, run=advance_replays),
         Job(name="go on clearing", every=_SECOND, run=go_on_clearing),
-        Job(name="call back stopped", every=_SECOND, run=Recall().run),
+        Job(name="call back", every=_SECOND, run=Recall().run),
         Job(name="restore breakers", every=_MINUTE, run=restore_breakers),
         Job(name="restore limits", every=10 * _SECOND, run=restore_counts),
         Job(name="gateway weights", every=10 * _SECOND, run=shift_weights),

@@ -3,6 +3,7 @@
 import redis
 
 from app.db.redis import translated
+from app.domain.capacity import EVERYTHING
 
 _LENGTHS = ("second", "minute", "hour", "day")
 _AT_A_TIME = 1000
@@ -23,7 +24,13 @@ def forget_counts(client: redis.Redis, prefix: str) -> int:
                     gone += _remove(client, keys)
                     keys = []
             gone += _remove(client, keys)
+        client.hincrby(resets_key(prefix), EVERYTHING)
     return gone
+
+
+def resets_key(prefix: str) -> str:
+    """Name where it is counted how often limits were reset, so that who waits for one hears of it."""
+    return f"{prefix}{{limits}}:resets"
 
 
 def _remove(client: redis.Redis, keys: list[str]) -> int:

@@ -13,9 +13,10 @@ import redis
 from app.db.redis import translated
 from app.domain.vocabulary import Priority
 from app.errors import CountsLost
+from app.limits.forgetting import resets_key
 from app.limits.holdings import Holdings
 from app.limits.request import TakeRequest
-from app.limits.scripts import Clock, script
+from app.limits.scripts import Clock, milliseconds, script
 from app.limits.windows import Ask, Full, Grant, Limit, Usage, Window, allowed
 
 __all__ = ["Ask", "Full", "Grant", "Limit", "Tokens", "Usage", "Window"]
@@ -61,6 +62,7 @@ class Tokens:
         self._take = script(client, "windows", "take")
         self._count = script(client, "windows", "count")
         self._usage = script(client, "windows", "usage")
+        self._move = script(client, "windows", "lines_move")
         self._life = ""
         self._adopting = threading.Lock()
         self._looked_at = 0.0
@@ -119,10 +121,41 @@ class Tokens:
 
     def reset(self, limits: Iterable[Limit]) -> None:
         """Forget what these limits have counted, and who stands in their lines."""
+        known = list(limits)
+        if not known:
+            return
+        with translated(), self._client.pipeline() as pipe:
+            pipe.delete(*(self._key(limit, window) for limit in known for window in Window))
+            for limit in known:
+                pipe.hincrby(resets_key(self._prefix), limit.key)
+            pipe.execute()
+
+    def resets(self) -> dict[str, int]:
+        """Count how often each limit was reset, by its key, and all together under capacity.EVERYTHING."""
+        with translated():
+            times = self._client.hgetall(resets_key(self._prefix))
+        return {str(key): int(count) for key, count in times.items()}
+
+    def move_lines(self, limits: Iterable[Limit], share: float) -> None:
+        """Let those who come next wait behind lines that are a `share` as long, 0 for none.
+
+        For when all who stood in them are given such times.
+        """
         keys = [self._key(limit, window) for limit in limits for window in Window]
         if keys:
-            with translated():
-                self._client.delete(*keys)
+            lines = [_line(priority) for priority in Priority]
+            self._move([*keys], [milliseconds(self._clock), share, *lines])
+
+    def noted(self) -> str | None:
+        """Give what was noted last."""
+        with translated():
+            text = self._client.get(self._note_key)
+        return None if text is None else str(text)
+
+    def note(self, text: str) -> None:
+        """Keep a text for whoever looks after those who wait, on whatever host that is next."""
+        with translated():
+            self._client.set(self._note_key, text)
 
     def recount(
         self,
@@ -180,7 +213,7 @@ class Tokens:
 
     def _spelled(self, request: TakeRequest, priority: Priority, *, spill: bool) -> bytes:
         content = request.content()
-        content |= {"line": f"line:{priority}", "spill": spill, "urgent": priority is Priority.P0}
+        content |= {"line": _line(priority), "spill": spill, "urgent": priority is Priority.P0}
         return self._json(**content, **({"life": self._life or "?"} if self._restored else {}))
 
     def _tell(self, request: TakeRequest, full: Sequence[int], priority: Priority) -> None:
@@ -239,12 +272,20 @@ class Tokens:
     def _life_key(self) -> str:
         return f"{self._prefix}{{limits}}:life"
 
+    @property
+    def _note_key(self) -> str:
+        return f"{self._prefix}{{limits}}:note"
+
     def _key(self, limit: Limit, window: Window) -> str:
         # One hash tag for all: a message's limits are taken together, so they must live together.
         return f"{self._prefix}{{limits}}:{window.name.lower()}:{limit.key}"
 
     def _recipient_key(self, word: str, window: Window) -> str:
         return f"{self._prefix}{{limits}}:{window.name.lower()}:r:{word}"
+
+
+def _line(priority: Priority) -> str:
+    return f"line:{priority}"
 
 
 def _grants(

@@ -57,8 +57,12 @@ class Limit:
 
     def windows(self) -> Iterable[tuple[Window, int]]:
         """Give the windows that are limited, with how many messages each may hold."""
-        figures = (self.per_second, self.per_minute, self.per_hour, self.per_day)
-        return [(window, most) for window, most in zip(Window, figures, strict=True) if most is not None]
+        return [(window, most) for window, most in zip(Window, self.figures, strict=True) if most is not None]
+
+    @property
+    def figures(self) -> tuple[int | None, ...]:
+        """Give what it lets through of each window, from the shortest."""
+        return (self.per_second, self.per_minute, self.per_hour, self.per_day)
 
     @property
     def is_gateways(self) -> bool:

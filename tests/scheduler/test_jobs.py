@@ -27,7 +27,7 @@ PACES = {
     "review held": MINUTE,
     "abandoned uploads": MINUTE,
     "go on clearing": SECOND,
-    "call back stopped": SECOND,
+    "call back": SECOND,
     "restore breakers": MINUTE,
     "restore limits": 10 * SECOND,
     "look up mail servers": MINUTE,

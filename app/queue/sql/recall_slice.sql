@@ -1,25 +1,38 @@
--- Makes due again what was put back for stops that have ended, among the next messages of one flow.
+-- Brings forward what waits for something that is over or has grown, among the next messages of one flow.
 --
--- Each returns at a time of its own within the seconds of its stop's growth (0: at once), and time that was
--- added to its own, because it would wait, is taken back. Gives where the look ended and how many
--- returned; no row where nothing is left to look at.
+-- What waits is known by its reason: it returns at a time of its own within so many seconds (0: at once), to
+-- which a share of its present wait is added (0: none of it). Time that was added to its own, because it would
+-- wait, is taken back. A message that waits no more because a gateway is there again is given a way anew, as
+-- if that gateway had not been tried. Gives where the look ended and how many were brought forward; no row
+-- where nothing is left to look at.
 WITH looked AS MATERIALIZED (
     SELECT m.id, m.scheduled_for, m.last_error
     FROM message_queue AS m
     WHERE m.priority = %(priority)s AND m.status = 'pending'
       AND m.channel = %(channel)s AND m.client_id = %(client_id)s
-      AND m.scheduled_for > now() AND m.scheduled_for < %(until)s
+      AND m.scheduled_for > now()
       AND (m.scheduled_for, m.id) > (%(at_time)s::timestamptz, %(at_id)s::bigint)
     ORDER BY m.scheduled_for, m.id
     LIMIT %(size)s
 ),
 meant AS MATERIALIZED (
-    SELECT m.id, now() + random() * make_interval(secs => stop.seconds) AS returns_at
+    SELECT m.id, sooner.share, sooner.gateway, sooner.returns_at
     FROM message_queue AS m
-    JOIN unnest(%(reasons)s::text[], %(seconds)s::float8[]) AS stop (reason, seconds)
-        ON stop.reason = m.last_error
+    CROSS JOIN LATERAL (
+        SELECT
+            each.share,
+            each.gateway,
+            now() + random() * make_interval(secs => each.seconds)
+                + each.share * (m.scheduled_for - now()) AS returns_at
+        FROM unnest(
+            %(reasons)s::text[], %(seconds)s::float8[], %(shares)s::float8[], %(gateways)s::text[]
+        ) AS each (reason, seconds, share, gateway)
+        WHERE m.last_error LIKE each.reason
+        ORDER BY returns_at, each.gateway
+        LIMIT 1
+    ) AS sooner
     WHERE m.priority = %(priority)s
-      AND m.id = ANY (ARRAY(SELECT id FROM looked WHERE last_error = ANY (%(reasons)s::text[])))
+      AND m.id = ANY (ARRAY(SELECT id FROM looked WHERE last_error LIKE ANY (%(reasons)s::text[])))
       AND m.status = 'pending'
     FOR UPDATE OF m SKIP LOCKED
 ),
@@ -27,10 +40,12 @@ recalled AS (
     UPDATE message_queue AS m
     SET
         scheduled_for = meant.returns_at,
-        next_retry_at = NULL,
+        next_retry_at = CASE WHEN meant.share > 0 THEN meant.returns_at END,
         expires_at = m.expires_at
             + CASE WHEN %(on_clock)s THEN interval '0' ELSE meant.returns_at - m.scheduled_for END,
-        last_error = NULL,
+        last_error = CASE WHEN meant.share > 0 THEN m.last_error END,
+        gateway = CASE WHEN meant.gateway IS NULL OR m.gateway_pinned THEN m.gateway END,
+        tried = array_remove(m.tried, meant.gateway),
         updated_at = now()
     FROM meant
     WHERE m.priority = %(priority)s AND m.id = meant.id AND meant.returns_at < m.scheduled_for

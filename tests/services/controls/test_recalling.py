@@ -9,7 +9,7 @@ from app.db.tables import message_batches
 from app.domain.vocabulary import Priority
 from app.services.sending import lane
 from app.services.sending.withholding import reason
-from app.services.upkeep.controlling import Recall
+from app.services.upkeep.recalling import Recall
 from tests.world import only
 
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)

@@ -15,7 +15,7 @@ from app.services.expansion import expand
 from app.services.sending import lane, run
 from app.services.sending.gate import is_closed
 from app.services.sending.withholding import PARKED
-from app.services.upkeep.controlling import Recall
+from app.services.upkeep.recalling import Recall
 from tests.services.controls.conftest import WHO, WHY
 from tests.world import meanwhile, only, wait_for
 
