@@ -196,6 +196,27 @@ def test_one_attempt_is_one_round_through_the_whole_chain():
     assert (decision.attempts, decision.gateway, decision.tried) == (1, "postal", ())
 
 
+@pytest.mark.parametrize("lane", QUICK)
+def test_what_always_tries_uses_up_no_attempt_where_all_gateways_are_known_to_be_ill(lane):
+    stand = standing(gateway="ses", tried=("postal",), attempts=2, ill=True)
+    decision = decided(lane, "transient", stand=stand)
+    assert (decision.status, decision.attempts, decision.tried) == (Status.PENDING, 2, ())
+    assert decision.delay == seconds(5)
+    assert event_types(decision) == ["attempt_failed"]
+
+
+@pytest.mark.parametrize("lane", QUICK)
+def test_nor_does_it_go_on_when_its_time_is_over(lane):
+    stand = standing(gateway="ses", tried=("postal",), ill=True, expires_at=NOW + seconds(4))
+    assert decided(lane, "transient", stand=stand).status is Status.EXPIRED
+
+
+@pytest.mark.parametrize("lane", QUICK)
+def test_what_may_have_been_sent_is_not_sent_again_for_ever(lane):
+    stand = standing(gateway="ses", tried=("postal",), attempts=2, ill=True)
+    assert decided(lane, "unknown", stand=stand).status is Status.FAILED
+
+
 @pytest.mark.parametrize("lane", ALL)
 def test_out_of_attempts_is_failed(lane):
     stand = standing(gateway="ses", tried=("postal",), attempts=2)

@@ -85,12 +85,34 @@ def test_an_urgent_message_has_so_many_rounds_and_then_fails(world, priority, ro
     world.gateways.break_("ses")
     message = world.one(priority)
     for _ in range(rounds):
+        # As seldom as these rounds really come, no breaker opens.
+        for name in ("postal", "ses"):
+            world.tools.breakers.reset(Channel.EMAIL, name)
         make_due(world, message)
         work(world, priority)
         carry_on(world)
     row = world.row(message)
     assert (row.status, row.attempts, row.tries) == ("failed", rounds, 2 * rounds)
     assert world.gateways.requests("postal") == world.gateways.requests("ses") == rounds
+
+
+@pytest.mark.parametrize("priority", ["P0", "P4"])
+def test_the_most_urgent_outlast_an_outage_of_all_gateways(world, priority):
+    for name in ("postal", "ses"):
+        world.gateways.break_(name, "refuse")
+        world.tools.breakers.trip(Channel.EMAIL, name, "for the test")
+    message = world.one(priority)
+    for _ in range(12):
+        make_due(world, message)
+        work(world, priority)
+        carry_on(world)
+    row = world.row(message)
+    assert (row.status, row.attempts) == ("pending", 0)
+    assert row.scheduled_for - world.clock() <= timedelta(seconds=5)
+    world.gateways.mend()
+    make_due(world, message)
+    work(world, priority)
+    assert world.row(message).status == "sent"
 
 
 def test_an_open_breaker_burns_no_attempts_of_an_alert(world):
