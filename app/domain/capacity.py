@@ -43,34 +43,32 @@ def growth(before: Capacity, now: Capacity) -> tuple[list[Growth], Capacity]:
     """Tell what lets more through than before, and with what the next look is to be compared."""
     opened = [name for name, since in now.gateways.items() if before.gateways.get(name) != since]
     reset = [key for key, times in now.resets.items() if times > before.resets.get(key, 0)]
+    raised = [key for key, most in before.limits.items() if _is_raised(most, now.limits.get(key))]
+    crept = list(_doubled(before.paces, now.paces))
     found = [
         *(Growth(0.0, gateway=name) for name in opened),
-        *(Growth(0.0, limit=key) for key in reset),
-        *_grown_limits(before, now),
-        *_grown_paces(before, now),
+        *(Growth(0.0, limit=key) for key in dict.fromkeys(reset + raised)),
+        *crept,
     ]
-    told = {each.limit for each in found}
     # Of growth that is not told yet nothing is lost: it is measured from where it began.
-    creeping = {key: min(before.paces.get(key, pace), pace) for key, pace in now.paces.items()}
-    paces = {key: now.paces[key] if key in told else pace for key, pace in creeping.items()}
+    told = {each.limit for each in crept}
+    paces = {
+        key: pace if key in told else min(before.paces.get(key, pace), pace)
+        for key, pace in now.paces.items()
+    }
     return found, replace(now, paces=paces)
 
 
-def _grown_limits(before: Capacity, now: Capacity) -> Iterable[Growth]:
-    for key, figures in before.limits.items():
-        share = min(_shares(figures, now.limits.get(key)), default=1.0)
-        if share < 1:
-            yield Growth(share, limit=key)
+def _is_raised(before: Figures, now: Figures | None) -> bool:
+    """Tell whether any window lets more through; then there are tokens at once."""
+    if now is None:
+        return True
+    pairs = zip(before, now, strict=True)
+    return any(most is not None and (more is None or more > most) for most, more in pairs)
 
 
-def _shares(before: Figures, now: Figures | None) -> Iterable[float]:
-    for most, more in zip(before, now or (None,) * len(before), strict=True):
-        if most is not None:
-            yield 0.0 if more is None else most / max(more, 1)
-
-
-def _grown_paces(before: Capacity, now: Capacity) -> Iterable[Growth]:
-    for key, pace in before.paces.items():
-        share = pace / now.paces[key] if key in now.paces else 0.0
+def _doubled(before: Mapping[str, float], now: Mapping[str, float]) -> Iterable[Growth]:
+    for key, pace in before.items():
+        share = pace / now[key] if key in now else 0.0
         if share <= _NOTABLE:
             yield Growth(share, limit=key)

@@ -15,8 +15,9 @@ UNSAID_WAIT = timedelta(seconds=5)
 # How long a message waits when every gateway refuses for reasons of our own configuration.
 MISCONFIGURED_WAIT = timedelta(seconds=60)
 
-# How long a message that always tries waits where nothing is left but gateways that are known to be ill.
-ILL_WAIT = timedelta(seconds=5)
+# Where nothing is left but gateways that are known to be ill, a message that always tries does so this often
+# in its lane's time.
+ILL_TRIES = 60
 
 # Retries that fell due together shall not come back together: up to this share is added by chance.
 JITTER = 0.25
@@ -169,7 +170,8 @@ def _transient(outcome: Outcome, standing: Standing, lane: Lane, now: datetime, 
         return _fail_over(outcome, standing, following)
     if standing.ill and lane.always_tries and outcome.kind is OutcomeClass.TRANSIENT:
         # That it was tried anyway shall not use its attempts up while nobody could have taken it.
-        return _wait(outcome, standing, lane, ILL_WAIT * (1 + JITTER * chance), now, by_us=False)
+        wait = lane.max_age / ILL_TRIES * (1 + JITTER * chance)
+        return _wait(outcome, standing, lane, wait, now, by_us=False)
     return _next_round(outcome, standing, lane, now, chance)
 
 

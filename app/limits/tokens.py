@@ -127,11 +127,15 @@ class Tokens:
         with translated(), self._client.pipeline() as pipe:
             pipe.delete(*(self._key(limit, window) for limit in known for window in Window))
             for limit in known:
-                pipe.hincrby(resets_key(self._prefix), limit.key)
+                if not limit.is_recipients:
+                    pipe.hincrby(resets_key(self._prefix), limit.key)
             pipe.execute()
 
     def resets(self) -> dict[str, int]:
-        """Count how often each limit was reset, by its key, and all together under capacity.EVERYTHING."""
+        """Count how often each limit was reset, by its key, and all together under capacity.EVERYTHING.
+
+        Recipients' are not counted, since their keys are addresses.
+        """
         with translated():
             times = self._client.hgetall(resets_key(self._prefix))
         return {str(key): int(count) for key, count in times.items()}
@@ -142,9 +146,9 @@ class Tokens:
         For when all who stood in them are given such times.
         """
         keys = [self._key(limit, window) for limit in limits for window in Window]
-        if keys:
-            lines = [_line(priority) for priority in Priority]
-            self._move([*keys], [milliseconds(self._clock), share, *lines])
+        lines = [_line(priority) for priority in Priority]
+        for first in range(0, len(keys), _AT_ONCE):
+            self._move(keys[first : first + _AT_ONCE], [milliseconds(self._clock), share, *lines])
 
     def noted(self) -> str | None:
         """Give what was noted last."""

@@ -70,10 +70,15 @@ class Limit:
         return self.key.startswith("gateway:") or (self.key.startswith("pace:") and self.key.endswith("|*"))
 
     @property
+    def is_recipients(self) -> bool:
+        """Tell whether it is one recipient's, or everybody's who has none of his own."""
+        return self.key.startswith("recipient:")
+
+    @property
     def name(self) -> str:
         """Name it for people, as in "domain gmail.com"; a recipient's own without its address."""
         kind, _, what = self.key.partition(":")
-        if kind == "recipient":
+        if self.is_recipients:
             return "the recipient's own"
         if kind == "pace":
             gateway, _, part = what.partition("|")

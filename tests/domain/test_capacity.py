@@ -21,17 +21,12 @@ def test_where_nothing_has_changed_nothing_has_grown():
 
 
 @pytest.mark.parametrize(
-    ("figures", "share"),
-    [
-        ((None, None, 200, None), 0.5),
-        ((None, None, None, None), 0.0),
-        ((None, None, 400, 1_000), 0.25),
-        ((5, None, 200, None), 0.5),
-    ],
+    "figures",
+    [(None, None, 101, None), (None, None, None, None), (None, None, 400, 1_000), (5, None, 200, None)],
 )
-def test_who_waits_for_a_raised_limit_waits_for_as_much_less(figures, share):
+def test_who_waits_for_a_limit_that_lets_more_through_waits_no_more(figures):
     now = Capacity(limits={"domain:gmail.com": figures})
-    assert grown(Capacity(limits=HOURLY), now) == [Growth(share, limit="domain:gmail.com")]
+    assert grown(Capacity(limits=HOURLY), now) == [Growth(0.0, limit="domain:gmail.com")]
 
 
 def test_who_waits_for_a_limit_that_is_gone_waits_no_more():
@@ -59,6 +54,11 @@ def test_a_gateway_that_is_gone_calls_nobody():
 @pytest.mark.parametrize("key", ["domain:gmail.com", EVERYTHING])
 def test_who_waits_for_a_limit_that_was_reset_waits_no_more(key):
     assert grown(Capacity(resets={key: 1}), Capacity(resets={key: 2})) == [Growth(0.0, limit=key)]
+
+
+def test_a_limit_that_was_raised_and_reset_is_told_once():
+    before = Capacity(limits=HOURLY, resets={"domain:gmail.com": 1})
+    assert len(grown(before, Capacity(resets={"domain:gmail.com": 2}))) == 1
 
 
 def test_counts_of_resets_that_were_lost_call_nobody():

@@ -201,7 +201,7 @@ def test_what_always_tries_uses_up_no_attempt_where_all_gateways_are_known_to_be
     stand = standing(gateway="ses", tried=("postal",), attempts=2, ill=True)
     decision = decided(lane, "transient", stand=stand)
     assert (decision.status, decision.attempts, decision.tried) == (Status.PENDING, 2, ())
-    assert decision.delay == seconds(5)
+    assert decision.delay == seconds({"P0": 5, "P4": 60}[lane])
     assert event_types(decision) == ["attempt_failed"]
 
 

@@ -2,15 +2,14 @@
 --
 -- What waits is known by its reason: it returns at a time of its own within so many seconds (0: at once), to
 -- which a share of its present wait is added (0: none of it). Time that was added to its own, because it would
--- wait, is taken back. A message that waits no more because a gateway is there again is given a way anew, as
--- if that gateway had not been tried. Gives where the look ended and how many were brought forward; no row
--- where nothing is left to look at.
+-- wait, is taken back. A message that had tried a gateway which is there again goes there. Gives where the
+-- look ended and how many were brought forward; no row where nothing is left to look at.
 WITH looked AS MATERIALIZED (
     SELECT m.id, m.scheduled_for, m.last_error
     FROM message_queue AS m
     WHERE m.priority = %(priority)s AND m.status = 'pending'
       AND m.channel = %(channel)s AND m.client_id = %(client_id)s
-      AND m.scheduled_for > now()
+      AND m.scheduled_for > now() AND m.scheduled_for < %(until)s::timestamptz
       AND (m.scheduled_for, m.id) > (%(at_time)s::timestamptz, %(at_id)s::bigint)
     ORDER BY m.scheduled_for, m.id
     LIMIT %(size)s
@@ -44,7 +43,9 @@ recalled AS (
         expires_at = m.expires_at
             + CASE WHEN %(on_clock)s THEN interval '0' ELSE meant.returns_at - m.scheduled_for END,
         last_error = CASE WHEN meant.share > 0 THEN m.last_error END,
-        gateway = CASE WHEN meant.gateway IS NULL OR m.gateway_pinned THEN m.gateway END,
+        gateway = CASE
+            WHEN meant.gateway = ANY (m.tried) AND NOT m.gateway_pinned THEN meant.gateway
+            ELSE m.gateway END,
         tried = array_remove(m.tried, meant.gateway),
         updated_at = now()
     FROM meant

@@ -11,14 +11,15 @@ import structlog
 from app.domain.capacity import EVERYTHING, Capacity, Growth, growth
 from app.domain.stops import StopScope
 from app.domain.vocabulary import BreakerState, Priority
+from app.limits.paces import Pace
 from app.limits.tokens import Limit, Tokens
-from app.services.sending.allowance import LIMITED, paces_now, reason
+from app.services.sending.allowance import LIMITED, reason
 from app.services.sending.tools import Tools
 
 log = structlog.get_logger(__name__)
 
-# Whoever was about to put a message back for what it knew before has done so by then.
-STALE = 15.0  # seconds
+# Whoever was about to put a message back for what was so a moment ago has done so by then.
+STALE = 60.0  # seconds
 # A gateway that goes and comes again calls back once in this time: each time costs every message a claim.
 SELDOM = 300.0  # seconds
 
@@ -26,8 +27,8 @@ SELDOM = 300.0  # seconds
 class Return(NamedTuple):
     """Messages that wait for a reason like this come back within so many seconds.
 
-    A `share` of their present wait is added. With a `gateway` only those of its `channel` do, as if they had
-    not tried it.
+    A `share` of their present wait is added. With a `gateway` only those of its `channel` do; who had tried
+    it goes there.
     """
 
     like: str
@@ -38,14 +39,16 @@ class Return(NamedTuple):
 
 
 class Growing:
-    """Compares what may be sent with what it was, and keeps who is to be called back until somebody is.
+    """Compares what may be sent with what it was, and keeps who is to be called back until they are.
 
-    What it was is kept in Redis, so that the next scheduler goes on from there; where that is lost, all who
-    wait for any limit are called back once.
+    What it was is kept in Redis until then, so that another scheduler goes on from there; where that is
+    lost, all who wait for any limit are called back once.
     """
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, Return]] = []
+        self._note: str | None = None
+        self._seen = Capacity()
+        self._due: list[tuple[float, Growth]] = []
         self._opened: dict[str, float] = {}
 
     def look(self, tools: Tools) -> None:
@@ -53,45 +56,57 @@ class Growing:
         tokens = tools.tokens
         if tokens is None:
             return
-        noted = tokens.noted()
-        before = _read(noted) if noted else Capacity()
-        now = self._now(tools, tokens, before)
-        found, known = growth(before, now) if noted else ([Growth(0.0, limit=EVERYTHING)], now)
+        note = tokens.noted()
+        if note is None or note != self._note:
+            # Another scheduler was at work meanwhile, or nobody yet.
+            self._note, self._seen, self._due = note, _read(note) or Capacity(), []
+        paces = tools.paces.all().values() if tools.paces else ()
+        now = self._now(tools, tokens, paces)
+        found, self._seen = growth(self._seen, now)
+        if _read(note) is None:
+            found, self._note = [Growth(0.0, limit=EVERYTHING)], _spelled(now)
+            tokens.note(self._note)
         for grown in found:
-            self._heed(tools, tokens, grown)
-        text = _spelled(known)
-        if text != noted:
-            tokens.note(text)
+            self._expect(grown)
 
-    def due(self) -> list[Return]:
-        """Hand over who is to be called back by now."""
+    def due(self, tools: Tools) -> list[Return]:
+        """Hand over who is to be called back by now, their lines being shorter; raises Unavailable."""
         now = time.monotonic()
-        due = [each for at, each in self._due if at <= now]
+        due = list(dict.fromkeys(grown for at, grown in self._due if at <= now))
+        if due and tools.tokens:
+            paces = [pace.limit for pace in tools.paces.all().values()] if tools.paces else []
+            for grown in due:
+                tools.tokens.move_lines(_lines(tools, paces, grown), grown.share)
         self._due = [item for item in self._due if item[0] > now]
-        return list(dict.fromkeys(due))
+        return [each for grown in due for each in _returns(grown)]
 
-    def _heed(self, tools: Tools, tokens: Tokens, grown: Growth) -> None:
-        if grown.gateway:
-            self._opened[grown.gateway] = time.monotonic()
+    def settle(self, tools: Tools) -> None:
+        """Note what was seen, once all who are handed over are called back; raises Unavailable."""
+        text, now = _spelled(self._seen), time.monotonic()
+        if tools.tokens and text != self._note and all(at > now for at, _ in self._due):
+            tools.tokens.note(text)
+            self._note = text
+
+    def _expect(self, grown: Growth) -> None:
+        """Have them called back now, and again those whom somebody puts back meanwhile without knowing."""
         log.info("more may be sent", gateway=grown.gateway, limit=grown.limit, waits=round(grown.share, 3))
-        tokens.move_lines(_lines(tools, grown), grown.share)
         now = time.monotonic()
-        for each in _returns(grown):
-            self._due.append((now, each))
-            if each.share == 0:
-                self._due.append((now + STALE, each))
+        if grown.gateway:
+            self._opened[grown.gateway] = now
+        self._due.append((now, grown))
+        if grown.share == 0:
+            self._due.append((now + STALE, grown))
 
-    def _now(self, tools: Tools, tokens: Tokens, before: Capacity) -> Capacity:
+    def _now(self, tools: Tools, tokens: Tokens, paces: Iterable[Pace]) -> Capacity:
         seldom = time.monotonic() - SELDOM
-        gateways = {
-            name: since
-            for name, since in _gateways(tools).items()
-            if name in before.gateways or self._opened.get(name, seldom) <= seldom
-        }
         return Capacity(
-            gateways=gateways,
-            limits={limit.key: limit.figures for limit in _limits(tools)},
-            paces={pace.limit.key: pace.per_second for pace in paces_now(tools).values()},
+            gateways={
+                name: since
+                for name, since in _gateways(tools).items()
+                if name in self._seen.gateways or self._opened.get(name, seldom) <= seldom
+            },
+            limits={limit.key: limit.figures for limit in tools.catalog.limits().shared},
+            paces={pace.limit.key: pace.per_second for pace in paces},
             resets=tokens.resets(),
         )
 
@@ -112,36 +127,31 @@ def _gateways(tools: Tools) -> dict[str, str]:
     }
 
 
-def _limits(tools: Tools) -> Iterable[Limit]:
-    """List the limits whose figures may change; of the recipients' only everybody's, which names nobody."""
-    table = tools.catalog.limits()
-    return (*table.shared, *([table.everybody] if table.everybody else []))
-
-
 def _returns(grown: Growth) -> Iterable[Return]:
     if grown.gateway:
         channel, _, gateway = grown.gateway.partition(" ")
-        for like in (reason(Limit(key="gateway:%")), reason(Limit(key="pace:%|*"))):
-            yield Return(like=f"{like}%", channel=channel, gateway=gateway)
+        for some in (Limit(key="gateway:%"), Limit(key="pace:%|*")):
+            yield Return(like=f"{reason(some)}%", channel=channel, gateway=gateway)
     elif grown.limit == EVERYTHING:
         yield Return(like=f"{LIMITED}%")
     elif grown.limit:
         yield Return(like=_plain(reason(Limit(key=grown.limit))), share=grown.share)
 
 
-def _lines(tools: Tools, grown: Growth) -> list[Limit]:
-    """List the limits whose lines get shorter with it; those of recipients are short by themselves."""
-    if grown.gateway:
-        channel = grown.gateway.partition(" ")[0]
-        names = {route.gateway for route in tools.catalog.routes() if route.channel == channel}
-        own = [limit for limit in tools.catalog.limits().shared if limit.key.partition(":")[2] in names]
-        return [
-            *(limit for limit in own if limit.is_gateways),
-            *(pace.limit for pace in paces_now(tools).values() if pace.gateway in names),
-        ]
-    if grown.limit in (None, EVERYTHING):
-        return list(tools.catalog.limits().shared)
-    return [Limit(key=grown.limit)]
+def _lines(tools: Tools, paces: Iterable[Limit], grown: Growth) -> list[Limit]:
+    """List the limits whose lines get shorter with it."""
+    shared = tools.catalog.limits().shared
+    if grown.limit == EVERYTHING:
+        return [*shared, *paces]
+    if grown.limit:
+        return [Limit(key=grown.limit)]
+    channel = (grown.gateway or "").partition(" ")[0]
+    names = {route.gateway for route in tools.catalog.routes() if route.channel == channel}
+    return [limit for limit in (*shared, *paces) if limit.is_gateways and _gateway_of(limit) in names]
+
+
+def _gateway_of(limit: Limit) -> str:
+    return limit.key.partition(":")[2].partition("|")[0]
 
 
 def _plain(text: str) -> str:
@@ -149,8 +159,12 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\%_])", r"\\\1", text)
 
 
-def _read(noted: str) -> Capacity:
-    return Capacity(**orjson.loads(noted))
+def _read(note: str | None) -> Capacity | None:
+    """Read a note; None where there is none that this version can read."""
+    try:
+        return Capacity(**orjson.loads(note or ""))
+    except (orjson.JSONDecodeError, TypeError):
+        return None
 
 
 def _spelled(known: Capacity) -> str:

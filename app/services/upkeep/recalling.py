@@ -35,37 +35,72 @@ class Recall:
     """
 
     def __init__(self) -> None:
-        self._growing = Growing()
+        self._stopped = _Walk()
+        self._ended: frozenset[int] = frozenset()
         self._done: set[int] = set()
-        self._flows: list[sa.Row[Any]] = []
-        self._position: dict[str, Any] = {}
-        self._old: set[int] = set()
-        self._returns: list[Return] = []
+        self._limited = _Walk()
+        self._growing = Growing()
 
     def run(self, tools: Tools) -> int:
         """Look at the next messages that wait for later; gives how many come sooner. Raises Unavailable."""
         ends_at = time.monotonic() + LONGEST
         with unavailable_when_down(), tools.once.connect() as conn:
-            self._growing.look(tools)
-            if not self._flows:
-                self._begin(conn)
-            recalled = 0
-            while self._flows and time.monotonic() < ends_at and not tools.stopping.is_set():
-                recalled += self._slice(tools, conn)
-        if recalled:
-            for priority in Priority:
-                tools.wake.lane(priority, sweep=True)
+            # Without Redis nobody knows what has grown, but stops end.
+            recalled = _told(tools, self._after_stops(tools, conn, ends_at))
+            try:
+                return recalled + _told(tools, self._after_growth(tools, conn, ends_at))
+            except BaseException:
+                # What was seen and not noted is seen again.
+                self._limited, self._growing = _Walk(), Growing()
+                raise
+
+    def _after_stops(self, tools: Tools, conn: sa.Connection, ends_at: float) -> int:
+        if self._stopped.is_over:
+            stops = [row for row in _ended(conn) if row.id not in self._done]
+            self._ended = frozenset(row.id for row in stops if row.is_old)
+            returns = [Return(like=reason(row.id), seconds=max(float(row.growing), 0.0)) for row in stops]
+            until = tools.now() + PARKED * (1 + SPREAD) + LATECOMERS
+            self._stopped.begin(conn, returns, until=until.isoformat())
+        recalled = self._stopped.go_on(tools, conn, ends_at)
+        if self._stopped.is_over:
+            self._done |= self._ended
         return recalled
 
-    def _begin(self, conn: sa.Connection) -> None:
-        """Start anew for what has ended or grown lately, where there is any."""
-        stops = [row for row in _ended(conn) if row.id not in self._done]
-        self._old = {row.id for row in stops if row.is_old}
-        ended = [Return(like=reason(row.id), seconds=max(float(row.growing), 0.0)) for row in stops]
-        self._returns = [*ended, *self._growing.due()]
-        if self._returns:
-            self._flows = list(conn.execute(sa.select(lane_flows)).all())
-            self._position = _BEGINNING
+    def _after_growth(self, tools: Tools, conn: sa.Connection, ends_at: float) -> int:
+        self._growing.look(tools)
+        if self._limited.is_over:
+            self._limited.begin(conn, self._growing.due(tools))
+        recalled = self._limited.go_on(tools, conn, ends_at)
+        if self._limited.is_over:
+            self._growing.settle(tools)
+        return recalled
+
+
+class _Walk:
+    """One look at all messages that wait for later, the most urgent first, in as many steps as it takes."""
+
+    def __init__(self) -> None:
+        self._returns: Sequence[Return] = ()
+        self._until = ""
+        self._flows: list[sa.Row[Any]] = []
+        self._position: dict[str, Any] = _BEGINNING
+
+    @property
+    def is_over(self) -> bool:
+        return not self._flows
+
+    def begin(self, conn: sa.Connection, returns: Sequence[Return], *, until: str = "infinity") -> None:
+        """Begin to look for these among what is due before a time, unless there are none."""
+        self._returns, self._until, self._position = returns, until, _BEGINNING
+        if returns:
+            self._flows = list(conn.execute(sa.select(lane_flows).order_by(lane_flows.c.priority)).all())
+
+    def go_on(self, tools: Tools, conn: sa.Connection, ends_at: float) -> int:
+        """Go on until so late; gives how many messages come sooner."""
+        recalled = 0
+        while self._flows and time.monotonic() < ends_at and not tools.stopping.is_set():
+            recalled += self._slice(tools, conn)
+        return recalled
 
     def _slice(self, tools: Tools, conn: sa.Connection) -> int:
         flow = self._flows[0]
@@ -75,6 +110,7 @@ class Recall:
             "priority": flow.priority,
             "channel": flow.channel,
             "client_id": flow.client_id,
+            "until": self._until,
             "size": SLICE,
             "on_clock": tools.lanes[Priority(flow.priority)].on_clock,
             "reasons": [each.like for each in returns],
@@ -86,11 +122,17 @@ class Recall:
         if end is None:
             self._flows.pop(0)
             self._position = _BEGINNING
-            if not self._flows:
-                self._done |= self._old
             return 0
         self._position = {"at_time": end.scheduled_for, "at_id": end.id}
         return int(end.changed)
+
+
+def _told(tools: Tools, recalled: int) -> int:
+    """Have the lanes look for what was called back."""
+    if recalled:
+        for priority in Priority:
+            tools.wake.lane(priority, sweep=True)
+    return recalled
 
 
 _BEGINNING: dict[str, Any] = {"at_time": "-infinity", "at_id": 0}

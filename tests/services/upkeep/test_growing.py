@@ -5,13 +5,15 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from app.db.tables import controls, rate_limits
 from app.db.tables import gateways as gateway_rows
-from app.db.tables import rate_limits
 from app.domain.vocabulary import Channel, Priority
+from app.errors import Unavailable
 from app.limits.windows import Limit
 from app.services.sending import lane
 from app.services.sending.allowance import reason
 from app.services.sending.memory import Memory
+from app.services.sending.withholding import reason as stopped
 from app.services.upkeep import growing
 from app.services.upkeep.recalling import Recall
 from tests.world import wait_for
@@ -88,13 +90,14 @@ def test_it_keeps_the_attempts_that_it_has_used(world, recall):
     world.tools.breakers.reset(Channel.EMAIL, "postal")
     recall.run(fresh(world))
     row = world.row(message)
-    assert (row.gateway, row.tried, row.attempts, row.last_error) == (None, ["other"], 1, None)
+    assert (row.gateway, row.tried, row.attempts, row.last_error) == ("postal", ["other"], 1, None)
 
 
 def test_what_is_pinned_to_a_gateway_stays_with_it(world, recall):
     world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
     recall.run(fresh(world))
-    (message,) = waiting_for(world, Limit(key="gateway:ses"), 1, gateway="ses", gateway_pinned=True)
+    columns = {"gateway": "ses", "gateway_pinned": True, "tried": ["postal"]}
+    (message,) = waiting_for(world, Limit(key="gateway:ses"), 1, **columns)
     world.tools.breakers.reset(Channel.EMAIL, "postal")
     recall.run(fresh(world))
     assert world.row(message).gateway == "ses"
@@ -128,17 +131,16 @@ def test_a_gateway_that_gets_another_place_calls_its_channel(world, recall):
     assert waits(world, messages) == [0] * 4
 
 
-def test_a_limit_that_is_doubled_halves_the_waits(world, recall):
+def test_who_waits_for_a_limit_that_is_raised_has_the_new_tokens_at_once(world, recall):
     world.limit("domain", "slow.example", max_per_hour=10)
     recall.run(fresh(world))
-    messages = waiting_for(world, SLOW)
+    crowd = [world.one("P3", recipient_address=f"a{number}@slow.example") for number in range(20)]
+    work(world)
+    assert world.statuses(crowd) == {"sent": 8, "pending": 12}
     set_limit(world, max_per_hour=20)
-    assert recall.run(fresh(world)) == 4
-    assert waits(world, messages) == [20] * 4
-    (row, *_) = map(world.row, messages)
-    assert row.last_error == reason(SLOW)
-    assert row.next_retry_at == row.scheduled_for
-    assert recall.run(fresh(world)) == 0
+    assert recall.run(fresh(world)) == 12
+    work(world)
+    assert world.statuses(crowd) == {"sent": 16, "pending": 4}
 
 
 def test_a_limit_that_is_switched_off_lets_all_go(world, recall):
@@ -159,7 +161,7 @@ def test_time_that_was_added_for_the_wait_is_taken_back(world, recall):
     end = world.row(message).expires_at
     set_limit(world, max_per_hour=20)
     recall.run(fresh(world))
-    assert abs(end - world.row(message).expires_at - 20 * MINUTE) < MINUTE
+    assert abs(end - world.row(message).expires_at - 40 * MINUTE) < MINUTE
 
 
 @pytest.mark.parametrize("limit", ["domain", "everything"])
@@ -173,21 +175,20 @@ def test_counts_that_are_reset_let_all_go(world, recall, limit):
     assert waits(world, messages) == [0] * 4
 
 
-def test_who_comes_next_waits_behind_the_shorter_line(world, recall):
+def test_who_is_called_again_does_not_queue_behind_himself(world, recall, monkeypatch):
+    monkeypatch.setattr(growing, "STALE", 0.0)
     world.limit("domain", "slow.example", max_per_hour=10)
     recall.run(fresh(world))
-    crowd = [world.one("P3", recipient_address=f"a{number}@slow.example") for number in range(48)]
+    crowd = [world.one("P3", recipient_address=f"a{number}@slow.example") for number in range(40)]
     work(world)
-    assert world.statuses(crowd) == {"sent": 8, "pending": 40}
-    set_limit(world, max_per_hour=1_000)
-    recall.run(fresh(world))
-    late = world.one("P3", recipient_address="late@slow.example")
-    work(world)
-    assert world.row(late).status == "sent"
-    set_limit(world, max_per_hour=50)
-    more = [world.one("P3", recipient_address=f"b{number}@slow.example") for number in range(60)]
-    work(world)
-    assert max(waits(world, more)) < 200
+    longest = []
+    for _ in range(3):
+        world.tools.tokens.reset([SLOW])
+        wait_for(lambda: recall.run(fresh(world)))
+        work(world)
+        longest.append(max(waits(world, crowd)))
+    assert sorted(longest, reverse=True) == longest
+    assert world.statuses(crowd) == {"sent": 32, "pending": 8}
 
 
 def test_paces_that_have_doubled_halve_the_waits_for_them(world, recall):
@@ -197,6 +198,9 @@ def test_paces_that_have_doubled_halve_the_waits_for_them(world, recall):
     world.app.redis.hset(_paces(world), "ses|*", _spelled(pace, 2.1))
     assert recall.run(fresh(world)) == 4
     assert waits(world, messages) == [19] * 4
+    (row, *_) = map(world.row, messages)
+    assert (row.last_error, row.next_retry_at) == (reason(pace.limit), row.scheduled_for)
+    assert recall.run(fresh(world)) == 0
 
 
 def test_a_pace_that_is_forgotten_makes_nobody_wait(world, recall):
@@ -222,13 +226,63 @@ def _spelled(pace, factor):
 
 
 def test_another_scheduler_goes_on_from_what_was_seen(world, recall):
-    messages = waiting_for(world, SLOW)
     world.limit("domain", "slow.example", max_per_hour=10)
     recall.run(fresh(world))
+    messages = waiting_for(world, SLOW)
     set_limit(world, max_per_hour=20)
     assert Recall().run(fresh(world)) == 4
-    assert Recall().run(fresh(world)) == 0
-    assert waits(world, messages) == [20] * 4
+    assert waits(world, messages) == [0] * 4
+
+
+def test_one_that_was_told_to_stop_in_the_middle_leaves_the_rest_to_the_next(world, recall):
+    world.limit("domain", "slow.example", max_per_hour=10)
+    recall.run(fresh(world))
+    messages = waiting_for(world, SLOW)
+    set_limit(world, max_per_hour=20)
+    world.tools.stopping.set()
+    assert recall.run(fresh(world)) == 0
+    world.tools.stopping.clear()
+    assert Recall().run(fresh(world)) == 4
+    assert waits(world, messages) == [0] * 4
+
+
+def test_what_postgres_would_not_hear_is_said_again(world, recall, outages):
+    world.limit("domain", "slow.example", max_per_hour=10)
+    recall.run(fresh(world))
+    messages = waiting_for(world, SLOW)
+    set_limit(world, max_per_hour=20)
+    tools = fresh(world)
+    tools.catalog.limits()
+    with outages.without_postgres(), pytest.raises(Unavailable):
+        recall.run(tools)
+    assert recall.run(fresh(world)) == 4
+    assert waits(world, messages) == [0] * 4
+
+
+def test_without_redis_stops_still_end(world, recall, outages):
+    row = {"scope": "gateway", "scope_key": "ses", "who": "an operator", "why": "a test"}
+    world.execute(sa.insert(controls).values(id=7, lifted_at=sa.func.now(), **row))
+    (message,) = world.add("P0", 1, due_in=4 * MINUTE, last_error=stopped(7))
+    with outages.without_valkey(), pytest.raises(Unavailable):
+        recall.run(fresh(world))
+    assert waits(world, [message]) == [0]
+
+
+def test_a_note_of_another_version_counts_as_lost(world, recall):
+    messages = waiting_for(world, SLOW)
+    world.tools.tokens.note('{"weather": "fine"}')
+    assert recall.run(fresh(world)) == 4
+    assert recall.run(fresh(world)) == 0
+    assert waits(world, messages) == [0] * 4
+
+
+def test_no_recipient_s_address_is_written_down(world, recall):
+    own = Limit(key="recipient:jo@example.com", per_minute=1)
+    world.tools.tokens.reset([own])
+    world.limit("recipient", "jo@example.com", max_per_minute=1)
+    recall.run(fresh(world))
+    assert world.tools.tokens.resets() == {}
+    assert "jo@" not in world.tools.tokens.noted()
 
 
 def test_where_it_is_lost_what_was_seen_all_are_called_once(world, recall):
