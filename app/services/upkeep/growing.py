@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import orjson
-import structlog
 
 from app.domain.capacity import EVERYTHING, Capacity, Growth, growth
 from app.domain.stops import StopScope
@@ -15,8 +14,6 @@ from app.limits.paces import Pace
 from app.limits.tokens import Limit, Tokens
 from app.services.sending.allowance import LIMITED, reason
 from app.services.sending.tools import Tools
-
-log = structlog.get_logger(__name__)
 
 # Whoever was about to put a message back for what was so a moment ago has done so by then.
 STALE = 60.0  # seconds
@@ -89,7 +86,6 @@ class Growing:
 
     def _expect(self, grown: Growth) -> None:
         """Have them called back now, and again those whom somebody puts back meanwhile without knowing."""
-        log.info("more may be sent", gateway=grown.gateway, limit=grown.limit, waits=round(grown.share, 3))
         now = time.monotonic()
         if grown.gateway:
             self._opened[grown.gateway] = now

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from app.db.engine import unavailable_when_down
 from app.db.sql import run
@@ -17,6 +18,8 @@ from app.services.controls.views import Procedure
 from app.services.sending.tools import Tools
 from app.services.sending.withholding import PARKED, SPREAD, reason
 from app.services.upkeep.growing import Growing, Return
+
+log = structlog.get_logger(__name__)
 
 # A run of the job is not longer; the next one goes on.
 LONGEST = 2.0  # seconds
@@ -71,6 +74,8 @@ class Recall:
         if self._limited.is_over:
             self._limited.begin(conn, self._growing.due(tools))
         recalled = self._limited.go_on(tools, conn, ends_at)
+        if recalled:
+            log.info("called back", messages=recalled, waiting_for=self._limited.reasons)
         if self._limited.is_over:
             self._growing.settle(tools)
         return recalled
@@ -88,6 +93,11 @@ class _Walk:
     @property
     def is_over(self) -> bool:
         return not self._flows
+
+    @property
+    def reasons(self) -> list[str]:
+        """Give the reasons of those that are looked for; % stands for anything."""
+        return [each.like for each in self._returns]
 
     def begin(self, conn: sa.Connection, returns: Sequence[Return], *, until: str = "infinity") -> None:
         """Begin to look for these among what is due before a time, unless there are none."""
