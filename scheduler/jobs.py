@@ -27,7 +27,7 @@ from app.services.upkeep.canaries import fly_canaries
 from app.services.upkeep.cleaning import clean_up, drop_parked, forget_runs
 from app.services.upkeep.controlling import go_on_clearing
 from app.services.upkeep.counting import restore_counts, save_counts
-from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent
+from app.services.upkeep.dispatching import ORDER, dispatch, dispatch_urgent, dispatch_waiting
 from app.services.upkeep.expiring import Expiry
 from app.services.upkeep.gateways import forget_health, shift_weights, write_health
 from app.services.upkeep.holding import review_held
@@ -89,6 +89,7 @@ def _sending_jobs(settings: Settings) -> list[Job]:
         Job(name="dispatch urgent", every=_SECOND, run=dispatch_urgent, urgent=True),
         Job(name="advance sequences", every=_SECOND, run=advance, urgent=True),
         *_release_jobs(settings.lanes),
+        Job(name="dispatch waiting", every=_SECOND, run=dispatch_waiting),
         Job(name="dispatch", every=10 * _SECOND, run=dispatch),
         Job(name="note holds", every=10 * _SECOND, run=note_holds),
         Job(name="expire", every=10 * _SECOND, run=Expiry().sweep),

@@ -28,6 +28,7 @@ PACES = {
     "abandoned uploads": MINUTE,
     "go on clearing": SECOND,
     "call back": SECOND,
+    "dispatch waiting": SECOND,
     "restore breakers": MINUTE,
     "restore limits": 10 * SECOND,
     "look up mail servers": MINUTE,

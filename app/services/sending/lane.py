@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import structlog
 
 from app.db.engine import unavailable_when_down
+from app.db.sql import run
 from app.domain.lanes import Lane
 from app.domain.vocabulary import Priority
 from app.errors import ClaimClosed, Unavailable
-from app.queue import claims
+from app.queue import PACKAGE, claims
 from app.queue.claims import Claim, Harvest
 from app.services.sending.book import Book, open_book
 from app.services.sending.convoy import Convoy, nothing_more
@@ -22,6 +23,11 @@ log = structlog.get_logger(__name__)
 
 # After so long a thread hands the lane on, so that no actor runs for ever.
 STINT = 60.0  # seconds
+# What comes due so soon is waited for, by one thread of a process: limits of so many a second are used
+# evenly, and not in one burst whenever the dispatcher looks.
+SOON = 1.5  # seconds
+# So much comes due together, rather than one by one.
+GATHER = 0.2  # seconds
 
 
 def work(tools: Tools, priority: Priority, *, sweep: bool) -> int:
@@ -66,6 +72,7 @@ class _Stint:
         self._book: Book | None = None
         self._claimed = 0
         self._has_more = True
+        self._channels: list[str] = []
 
     def run(self) -> int:
         try:
@@ -87,7 +94,7 @@ class _Stint:
             if self._has_more:
                 if run := self._batch():
                     return run
-            elif self._rested():
+            elif self._rested() or self._awaited():
                 self._has_more = True
             else:
                 break
@@ -117,15 +124,37 @@ class _Stint:
         seconds = self._tools.pace.left(self._tools.stops.of_lane(self._lane.priority))
         return seconds is not None and not self._tools.stopping.wait(seconds)
 
+    def _awaited(self) -> bool:
+        """Wait for what comes due in a moment; False where nothing does, or another thread waits for it."""
+        waiting = self._tools.waiting[self._lane.priority]
+        if not self._channels or not waiting.acquire(blocking=False):
+            return False
+        try:
+            seconds = self._next_due()
+            return (
+                seconds is not None
+                and seconds <= SOON
+                and not self._tools.stopping.wait(max(seconds, GATHER))
+            )
+        finally:
+            waiting.release()
+
+    def _next_due(self) -> float | None:
+        with unavailable_when_down(), self._tools.once.connect() as conn:
+            parameters = {"priority": self._lane.priority, "channels": self._channels}
+            seconds: float | None = run(conn, PACKAGE, "next_due", parameters).scalar_one()
+        return seconds
+
     def _batch(self) -> ClaimRun | None:
         """Claim once, and say whether the lane has more; gives what is ours of it."""
         sweep, self._sweep, self._has_more = self._sweep, False, False
         channels = open_channels(self._tools, self._lane, past_gate=sweep)
+        self._channels = [channel.value for channel in channels]
         if not channels:
             return None
         positions = self._tools.positions[self._lane.priority]
         from_beginning = sweep or not positions.known()
-        harvest = self._claim([channel.value for channel in channels], from_beginning)
+        harvest = self._claim(self._channels, from_beginning)
         if harvest.full:
             self._tools.wake.lane(self._lane.priority)
         # Rows may have come in behind the position; a look from the beginning settles it.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 
 import sqlalchemy as sa
 
@@ -40,6 +41,7 @@ class Tools:
     `once` gives connections whose statements commit by themselves: most work is one statement.
     `transport` gives the calling thread's own, and `places` says how many requests it carries at a time.
     `worker` is this process's name on its claims.
+    Whoever waits for what comes due in a lane holds its lock in `waiting`.
     What somebody sends us within `reply_within` of a message is taken as an answer to it.
     """
 
@@ -75,6 +77,7 @@ class Tools:
     pulse: Pulse = field(default_factory=Pulse)
     pace: Pace = field(default_factory=Pace)
     memory: Memory = field(default_factory=lambda: Memory(seconds=1))
+    waiting: Mapping[Priority, Lock] = field(default_factory=lambda: {lane: Lock() for lane in Priority})
     positions: Mapping[Priority, Positions] = field(
         default_factory=lambda: {priority: Positions() for priority in Priority}
     )

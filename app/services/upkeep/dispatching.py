@@ -1,5 +1,6 @@
 """Dispatching: waking each lane that has something due, whoever forgot to."""
 
+from collections.abc import Iterable
 from math import ceil
 
 from app.db.engine import unavailable_when_down
@@ -20,10 +21,15 @@ MOST_WAKES = 10
 
 def dispatch_urgent(tools: Tools) -> str:
     """Wake P0 and then P4 where anything is due; tells which."""
-    woken = [priority for priority in URGENT if depth(tools, priority, limit=1)]
-    for priority in woken:
-        tools.wake.lane(priority)
-    return " ".join(woken)
+    return _wake(tools, URGENT)
+
+
+def dispatch_waiting(tools: Tools) -> str:
+    """Wake the other lanes where something that waited has come due, to go on from where they are.
+
+    A lane that is held back stays so. Tells which.
+    """
+    return _wake(tools, (priority for priority in ORDER if priority not in URGENT))
 
 
 def dispatch(tools: Tools) -> str:
@@ -47,6 +53,13 @@ def depth(tools: Tools, priority: Priority, *, limit: int) -> int:
 def wakes_for(due: int) -> int:
     """Say how many wakes so many due messages are worth."""
     return ceil(min(due / MESSAGES_A_WAKE, MOST_WAKES))
+
+
+def _wake(tools: Tools, priorities: Iterable[Priority]) -> str:
+    woken = [priority for priority in priorities if depth(tools, priority, limit=1)]
+    for priority in woken:
+        tools.wake.lane(priority)
+    return " ".join(woken)
 
 
 def _dispatch(tools: Tools, priority: Priority) -> int:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db.tables import gateways, lane_holds, message_template_versions, message_templates, senders
-from app.domain.vocabulary import Priority
+from app.domain.vocabulary import Channel, Priority
 from app.queue.rows import Claimed
 from app.services.sending import lane, run
 from app.services.sending.ending import Ending
@@ -66,6 +66,32 @@ def test_what_is_scheduled_for_later_stays(world):
     message = world.one("P3", due_in=timedelta(hours=1))
     assert work(world, "P3") == 0
     assert world.row(message).status == "pending"
+
+
+def test_what_comes_due_in_a_moment_is_waited_for(world):
+    message = world.one("P3", due_in=timedelta(seconds=1.5))
+    assert work(world, "P3") == 1
+    assert world.row(message).status == "sent"
+
+
+def test_one_thread_of_a_process_waits_for_all(world):
+    world.add("P3", 3, due_in=timedelta(seconds=1.5))
+    with world.tools.waiting[Priority.P3]:
+        assert work(world, "P3") == 0
+
+
+def test_who_waits_goes_on_at_once_when_told_to_stop(world):
+    message = world.one("P3", due_in=timedelta(seconds=1.9))
+    world.tools.stopping.set()
+    assert work(world, "P3") == 0
+    assert world.row(message).status == "pending"
+
+
+def test_nothing_is_waited_for_on_a_channel_that_takes_nothing(world):
+    for name in ("postal", "ses"):
+        world.tools.breakers.trip(Channel.EMAIL, name, "for the test")
+    world.one("P3", due_in=timedelta(seconds=1.5))
+    assert work(world, "P3") == 0
 
 
 def test_messages_for_two_gateways_make_two_claims_and_the_second_waits(world):

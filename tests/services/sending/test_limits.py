@@ -1,5 +1,6 @@
 """Limits by domain, gateway and pool: who waits, for how long, and at whose cost."""
 
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -88,6 +89,18 @@ def test_an_emergency_is_counted_but_waits_for_no_domain(world):
     work(world, "P0")
     assert world.statuses(messages) == {"sent": 4}
     assert used(world, per_hour=1).per_hour == 4
+
+
+def test_a_limit_a_second_is_used_evenly_and_nearly_whole(world):
+    world.limit("domain", "slow.example", max_per_second=25)
+    messages = crowd(world, "P3", 80)
+    began = time.monotonic()
+    work(world, "P3")
+    took = time.monotonic() - began
+    assert world.statuses(messages) == {"sent": 80}
+    # Twenty of these tokens are a campaign's: the first at once, then one in 52 ms when the second is over.
+    assert 3 < took < 6
+    assert sum(world.row(message).tries for message in messages) < 2 * len(messages)
 
 
 def test_other_domains_are_not_concerned(world):

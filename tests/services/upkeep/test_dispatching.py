@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from app.domain.vocabulary import Channel, Priority
-from app.services.upkeep.dispatching import depth, dispatch, dispatch_urgent, wakes_for
+from app.services.upkeep.dispatching import depth, dispatch, dispatch_urgent, dispatch_waiting, wakes_for
 
 ALL = ("P0", "P1", "P2", "P3", "P4")
 
@@ -17,6 +17,14 @@ def test_every_second_only_the_urgent_lanes_are_woken_emergencies_first(table, t
     due_everywhere(table)
     dispatch_urgent(tools)
     assert wake.told == [("lane", "P0", False), ("lane", "P4", False)]
+
+
+def test_the_other_lanes_are_woken_every_second_to_go_on_from_where_they_are(table, tools, wake):
+    due_everywhere(table)
+    table("DELETE FROM message_queue WHERE priority = 'P2'")
+    table.messages("P2", scheduled_for="now() + interval '1 minute'")
+    dispatch_waiting(tools)
+    assert wake.told == [("lane", "P1", False), ("lane", "P3", False)]
 
 
 def test_an_urgent_lane_without_due_work_is_left_alone(table, tools, wake):

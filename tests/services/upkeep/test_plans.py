@@ -12,6 +12,24 @@ FROM_BEGINNING = {"channels_at": [], "clients_at": [], "times_at": [], "ids_at":
 
 STATEMENTS = {
     "lane_depth": ({"priority": "P1", "channel": None, "stopped_clients": [], "limit": 1001}, {DUE}),
+    "next_due": ({"priority": "P1", "channels": ["email"]}, {DUE}),
+    "recall_slice": (
+        {
+            "priority": "P1",
+            "channel": "email",
+            "client_id": 2,
+            "at_time": "-infinity",
+            "at_id": 0,
+            "until": "infinity",
+            "size": 5_000,
+            "on_clock": True,
+            "reasons": ["rate limit: %"],
+            "seconds": [0.0],
+            "shares": [0.5],
+            "gateways": [None],
+        },
+        {DUE, "message_queue_p1_pkey"},
+    ),
     "expire": (
         {"priority": "P1", "size": 20_000, **FROM_BEGINNING},
         {DUE, "message_queue_p1_pkey"},
