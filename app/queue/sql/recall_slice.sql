@@ -1,8 +1,8 @@
 -- Brings forward what waits for something that is over or has grown, among the next messages of one flow.
 --
 -- What waits is known by its reason: it returns at a time of its own within so many seconds (0: at once), to
--- which a share of its present wait is added (0: none of it). Time that was added to its own, because it would
--- wait, is taken back. A message that had tried a gateway which is there again goes there. Gives where the
+-- which a share of its present wait is added (0: none of it). Where the wait was ours, time that was added to
+-- its own for it is taken back. A message that had tried a gateway which is there again goes there. Gives where the
 -- look ended and how many were brought forward; no row where nothing is left to look at.
 WITH looked AS MATERIALIZED (
     SELECT m.id, m.scheduled_for, m.last_error
@@ -15,17 +15,19 @@ WITH looked AS MATERIALIZED (
     LIMIT %(size)s
 ),
 meant AS MATERIALIZED (
-    SELECT m.id, sooner.share, sooner.gateway, sooner.returns_at
+    SELECT m.id, sooner.share, sooner.gateway, sooner.ours, sooner.returns_at
     FROM message_queue AS m
     CROSS JOIN LATERAL (
         SELECT
             each.share,
             each.gateway,
+            each.ours,
             now() + random() * make_interval(secs => each.seconds)
                 + each.share * (m.scheduled_for - now()) AS returns_at
         FROM unnest(
-            %(reasons)s::text[], %(seconds)s::float8[], %(shares)s::float8[], %(gateways)s::text[]
-        ) AS each (reason, seconds, share, gateway)
+            %(reasons)s::text[], %(seconds)s::float8[], %(shares)s::float8[], %(gateways)s::text[],
+            %(ours)s::boolean[]
+        ) AS each (reason, seconds, share, gateway, ours)
         WHERE m.last_error LIKE each.reason
         ORDER BY returns_at, each.gateway
         LIMIT 1
@@ -41,7 +43,9 @@ recalled AS (
         scheduled_for = meant.returns_at,
         next_retry_at = CASE WHEN meant.share > 0 THEN meant.returns_at END,
         expires_at = m.expires_at
-            + CASE WHEN %(on_clock)s THEN interval '0' ELSE meant.returns_at - m.scheduled_for END,
+            + CASE
+                WHEN meant.ours AND NOT %(on_clock)s THEN meant.returns_at - m.scheduled_for
+                ELSE interval '0' END,
         last_error = CASE WHEN meant.share > 0 THEN m.last_error END,
         gateway = CASE
             WHEN meant.gateway = ANY (m.tried) AND NOT m.gateway_pinned THEN meant.gateway

@@ -18,6 +18,9 @@ from app.services.sending.ways import accepted_at, chain_of, needs_for, standing
 from app.services.sending.withholding import delayed, parked
 
 NO_GATEWAY_WAIT = timedelta(seconds=60)
+# Why messages wait for a gateway to be there again; they are called back by it.
+NONE_HEALTHY = "no gateway is healthy"
+NONE_IN_USE = "no gateway is in use for"
 SHORTEST_WAIT = timedelta(seconds=1)
 
 
@@ -121,7 +124,7 @@ class _Assigning:
             elif self._full:
                 self._result.stuck.append(message)
             else:
-                self._refuse(message, "", NO_GATEWAY_WAIT, f"no gateway is in use for {message.channel}")
+                self._refuse(message, "", NO_GATEWAY_WAIT, f"{NONE_IN_USE} {message.channel}")
         return waiting
 
     def _choices(self, message: Claimed) -> list[str]:
@@ -251,7 +254,7 @@ class _Assigning:
                 self._give(message, first)
             else:
                 wait = max(self._retry_at[choices[0]] - self._now, SHORTEST_WAIT)
-                self._refuse(message, choices[0], wait, "no gateway is healthy")
+                self._refuse(message, choices[0], wait, NONE_HEALTHY)
 
     def _refuse(self, message: Claimed, gateway: str, wait: timedelta, reason: str) -> None:
         # By chance up to a quarter longer, so that a lane full of waiting messages does not return at once.

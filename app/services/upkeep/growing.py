@@ -13,6 +13,7 @@ from app.domain.vocabulary import BreakerState, Priority
 from app.limits.paces import Pace
 from app.limits.tokens import Limit, Tokens
 from app.services.sending.allowance import LIMITED, reason
+from app.services.sending.assignment import NONE_HEALTHY, NONE_IN_USE
 from app.services.sending.tools import Tools
 
 # Whoever was about to put a message back for what was so a moment ago has done so by then.
@@ -25,7 +26,7 @@ class Return(NamedTuple):
     """Messages that wait for a reason like this come back within so many seconds.
 
     A `share` of their present wait is added. With a `gateway` only those of its `channel` do; who had tried
-    it goes there.
+    it goes there. Where the wait was `ours`, it was added to their time.
     """
 
     like: str
@@ -33,6 +34,7 @@ class Return(NamedTuple):
     share: float = 0.0
     channel: str | None = None
     gateway: str | None = None
+    ours: bool = True
 
 
 class Growing:
@@ -128,6 +130,8 @@ def _returns(grown: Growth) -> Iterable[Return]:
         channel, _, gateway = grown.gateway.partition(" ")
         for some in (Limit(key="gateway:%"), Limit(key="pace:%|*")):
             yield Return(like=f"{reason(some)}%", channel=channel, gateway=gateway)
+        for like in (NONE_HEALTHY, f"{NONE_IN_USE}%"):
+            yield Return(like=like, channel=channel, gateway=gateway, ours=False)
     elif grown.limit == EVERYTHING:
         yield Return(like=f"{LIMITED}%")
     elif grown.limit:

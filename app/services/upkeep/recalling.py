@@ -127,6 +127,7 @@ class _Walk:
             "seconds": [each.seconds for each in returns],
             "shares": [each.share for each in returns],
             "gateways": [each.gateway for each in returns],
+            "ours": [each.ours for each in returns],
         }
         end = run(conn, PACKAGE, "recall_slice", parameters).one_or_none() if returns else None
         if end is None:

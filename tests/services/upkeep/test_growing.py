@@ -103,6 +103,17 @@ def test_what_is_pinned_to_a_gateway_stays_with_it(world, recall):
     assert world.row(message).gateway == "ses"
 
 
+@pytest.mark.parametrize("why", ["no gateway is healthy", "no gateway is in use for email"])
+def test_what_waited_for_any_gateway_at_all_comes_when_one_is_there(world, recall, why):
+    world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
+    recall.run(fresh(world))
+    (message,) = world.add("P3", 1, due_in=4 * MINUTE, last_error=why)
+    end = world.row(message).expires_at
+    world.tools.breakers.reset(Channel.EMAIL, "postal")
+    assert recall.run(fresh(world)) == 1
+    assert (waits(world, [message]), world.row(message).expires_at) == ([0], end)
+
+
 def test_what_waits_for_anything_else_is_left_alone_by_a_gateway(world, recall):
     world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
     recall.run(fresh(world))

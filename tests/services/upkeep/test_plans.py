@@ -27,6 +27,7 @@ STATEMENTS = {
             "seconds": [0.0],
             "shares": [0.5],
             "gateways": [None],
+            "ours": [True],
         },
         {DUE, "message_queue_p1_pkey"},
     ),
