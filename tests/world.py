@@ -45,7 +45,7 @@ TYPES = dict(zip(Priority, MessageType, strict=True))
 MAX_ATTEMPTS = {"P0": 5, "P1": 3, "P2": 3, "P3": 3, "P4": 5}
 # Most tests are about two gateways of a channel, so that they can tell what follows the last.
 FURTHER_GATEWAYS = ("SENDGRID_", "SMTP_")
-TIMEOUT = 1.5  # seconds, for one request to a gateway; a busy machine must not take one for lost
+TIMEOUT = 3.0  # seconds, for one request to a gateway; a busy machine must not take one for lost
 
 
 @dataclass

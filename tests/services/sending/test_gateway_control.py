@@ -364,7 +364,7 @@ def whole(world, settings):
             _env_file=None,
             database_url=settings.database_url,
             redis_url=settings.redis_url,
-            gateway_timeout_seconds=1.5,
+            gateway_timeout_seconds=3,
             **everything,
         ),
         "whole",
