@@ -129,7 +129,7 @@ def _returns(grown: Growth) -> Iterable[Return]:
     if grown.gateway:
         channel, _, gateway = grown.gateway.partition(" ")
         for some in (Limit(key="gateway:%"), Limit(key="pace:%|*")):
-            yield Return(like=f"{reason(some)}%", channel=channel, gateway=gateway)
+            yield Return(like=reason(some), channel=channel, gateway=gateway)
         for like in (NONE_HEALTHY, f"{NONE_IN_USE}%"):
             yield Return(like=like, channel=channel, gateway=gateway, ours=False)
     elif grown.limit == EVERYTHING:

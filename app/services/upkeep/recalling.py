@@ -96,8 +96,8 @@ class _Walk:
 
     @property
     def reasons(self) -> list[str]:
-        """Give the reasons of those that are looked for; % stands for anything."""
-        return [each.like for each in self._returns]
+        """Give the reasons of those that are looked for, each once; % stands for anything."""
+        return list(dict.fromkeys(each.like for each in self._returns))
 
     def begin(self, conn: sa.Connection, returns: Sequence[Return], *, until: str = "infinity") -> None:
         """Begin to look for these among what is due before a time, unless there are none."""
