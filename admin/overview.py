@@ -251,6 +251,7 @@ def _limits(app: App) -> dict[str, tuple[str, float]]:
         windows = [
             (f"{held:,} of {most:,} a {window}", held / most)
             for window, held, most in (
+                ("second", used.per_second, limit.per_second),
                 ("minute", used.per_minute, limit.per_minute),
                 ("hour", used.per_hour, limit.per_hour),
                 ("day", used.per_day, limit.per_day),

@@ -3,7 +3,7 @@
 --
 -- Whoever runs it holds the row of delivery_counted and moves it on in the same transaction, so that each
 -- event counts once. A delivery that we inferred from an opening is left out: where its gateway tells of
--- deliveries, its own word comes, too.
+-- deliveries, its own word comes, too; and so is a gateway's own word that it sends what we gave it.
 WITH counted AS MATERIALIZED (
     SELECT
         date_trunc('minute', recorded_at) AS minute,
@@ -19,6 +19,7 @@ WITH counted AS MATERIALIZED (
     WHERE recorded_at >= %(since)s AND recorded_at < %(until)s
       AND event_type IN ('queued', 'sent', 'delivered', 'bounced', 'failed', 'expired')
       AND NOT (source = 'worker' AND event_type = 'delivered')
+      AND (event_type <> 'sent' OR source IN ('worker', 'ledger'))
     GROUP BY 1, 2, 3
 ),
 charted AS (

@@ -1,11 +1,11 @@
 -- Brings forward what waits for something that is over or has grown, among the next messages of one flow.
 --
--- What waits is known by its reason: it returns at a time of its own within so many seconds (0: at once), to
+-- What waits is known by its reason, or as a retry after a gateway's fault: it returns at a time of its own within so many seconds (0: at once), to
 -- which a share of its present wait is added (0: none of it). Where the wait was ours, time that was added to
 -- its own for it is taken back. A message that had tried a gateway which is there again goes there. Gives where the
 -- look ended and how many were brought forward; no row where nothing is left to look at.
 WITH looked AS MATERIALIZED (
-    SELECT m.id, m.scheduled_for, m.last_error
+    SELECT m.id, m.scheduled_for, m.last_error, m.last_error_class
     FROM message_queue AS m
     WHERE m.priority = %(priority)s AND m.status = 'pending'
       AND m.channel = %(channel)s AND m.client_id = %(client_id)s
@@ -26,14 +26,19 @@ meant AS MATERIALIZED (
                 + each.share * (m.scheduled_for - now()) AS returns_at
         FROM unnest(
             %(reasons)s::text[], %(seconds)s::float8[], %(shares)s::float8[], %(gateways)s::text[],
-            %(ours)s::boolean[]
-        ) AS each (reason, seconds, share, gateway, ours)
-        WHERE m.last_error LIKE each.reason
+            %(ours)s::boolean[], %(retries)s::boolean[]
+        ) AS each (reason, seconds, share, gateway, ours, retries)
+        WHERE m.last_error LIKE each.reason OR (each.retries AND m.last_error_class = 'transient')
         ORDER BY returns_at, each.gateway
         LIMIT 1
     ) AS sooner
     WHERE m.priority = %(priority)s
-      AND m.id = ANY (ARRAY(SELECT id FROM looked WHERE last_error LIKE ANY (%(reasons)s::text[])))
+      AND m.id = ANY (ARRAY(
+          SELECT id
+          FROM looked
+          WHERE last_error LIKE ANY (%(reasons)s::text[])
+              OR (last_error_class = 'transient' AND true = ANY (%(retries)s::boolean[]))
+      ))
       AND m.status = 'pending'
     FOR UPDATE OF m SKIP LOCKED
 ),

@@ -26,15 +26,17 @@ class Return(NamedTuple):
     """Messages that wait for a reason like this come back within so many seconds.
 
     A `share` of their present wait is added. With a `gateway` only those of its `channel` do; who had tried
-    it goes there. Where the wait was `ours`, it was added to their time.
+    it goes there. Where the wait was `ours`, it was added to their time. `retries` are those whose last try
+    failed by a gateway's fault.
     """
 
-    like: str
+    like: str = ""
     seconds: float = 0.0
     share: float = 0.0
     channel: str | None = None
     gateway: str | None = None
     ours: bool = True
+    retries: bool = False
 
 
 class Growing:
@@ -47,7 +49,7 @@ class Growing:
     def __init__(self) -> None:
         self._note: str | None = None
         self._seen = Capacity()
-        self._due: list[tuple[float, Growth]] = []
+        self._due: list[tuple[float, Growth, bool]] = []
         self._opened: dict[str, float] = {}
 
     def look(self, tools: Tools) -> None:
@@ -71,18 +73,18 @@ class Growing:
     def due(self, tools: Tools) -> list[Return]:
         """Hand over who is to be called back by now, their lines being shorter; raises Unavailable."""
         now = time.monotonic()
-        due = list(dict.fromkeys(grown for at, grown in self._due if at <= now))
+        due = dict.fromkeys((grown, again) for at, grown, again in self._due if at <= now)
         if due and tools.tokens:
             paces = [pace.limit for pace in tools.paces.all().values()] if tools.paces else []
-            for grown in due:
+            for grown, _ in due:
                 tools.tokens.move_lines(_lines(tools, paces, grown), grown.share)
         self._due = [item for item in self._due if item[0] > now]
-        return [each for grown in due for each in _returns(grown)]
+        return [each for grown, again in due for each in _returns(grown, again=again)]
 
     def settle(self, tools: Tools) -> None:
         """Note what was seen, once all who are handed over are called back; raises Unavailable."""
         text, now = _spelled(self._seen), time.monotonic()
-        if tools.tokens and text != self._note and all(at > now for at, _ in self._due):
+        if tools.tokens and text != self._note and all(at > now for at, *_ in self._due):
             tools.tokens.note(text)
             self._note = text
 
@@ -91,9 +93,9 @@ class Growing:
         now = time.monotonic()
         if grown.gateway:
             self._opened[grown.gateway] = now
-        self._due.append((now, grown))
+        self._due.append((now, grown, False))
         if grown.share == 0:
-            self._due.append((now + STALE, grown))
+            self._due.append((now + STALE, grown, True))
 
     def _now(self, tools: Tools, tokens: Tokens, paces: Iterable[Pace]) -> Capacity:
         seldom = time.monotonic() - SELDOM
@@ -125,13 +127,16 @@ def _gateways(tools: Tools) -> dict[str, str]:
     }
 
 
-def _returns(grown: Growth) -> Iterable[Return]:
+def _returns(grown: Growth, *, again: bool) -> Iterable[Return]:
+    """Say who comes; `again` leaves out retries, which have just used up another attempt."""
     if grown.gateway:
         channel, _, gateway = grown.gateway.partition(" ")
         for some in (Limit(key="gateway:%"), Limit(key="pace:%|*")):
             yield Return(like=reason(some), channel=channel, gateway=gateway)
         for like in (NONE_HEALTHY, f"{NONE_IN_USE}%"):
             yield Return(like=like, channel=channel, gateway=gateway, ours=False)
+        if not again:
+            yield Return(channel=channel, gateway=gateway, ours=False, retries=True)
     elif grown.limit == EVERYTHING:
         yield Return(like=f"{LIMITED}%")
     elif grown.limit:

@@ -97,7 +97,7 @@ class _Walk:
     @property
     def reasons(self) -> list[str]:
         """Give the reasons of those that are looked for, each once; % stands for anything."""
-        return list(dict.fromkeys(each.like for each in self._returns))
+        return list(dict.fromkeys("a retry" if each.retries else each.like for each in self._returns))
 
     def begin(self, conn: sa.Connection, returns: Sequence[Return], *, until: str = "infinity") -> None:
         """Begin to look for these among what is due before a time, unless there are none."""
@@ -128,6 +128,7 @@ class _Walk:
             "shares": [each.share for each in returns],
             "gateways": [each.gateway for each in returns],
             "ours": [each.ours for each in returns],
+            "retries": [each.retries for each in returns],
         }
         end = run(conn, PACKAGE, "recall_slice", parameters).one_or_none() if returns else None
         if end is None:

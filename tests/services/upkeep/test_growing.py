@@ -114,11 +114,38 @@ def test_what_waited_for_any_gateway_at_all_comes_when_one_is_there(world, recal
     assert (waits(world, [message]), world.row(message).expires_at) == ([0], end)
 
 
+@pytest.mark.parametrize("priority", ["P0", "P1", "P2", "P4"])
+def test_retries_after_a_gateway_s_fault_do_not_wait_when_it_is_there_again(world, recall, priority):
+    world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
+    recall.run(fresh(world))
+    columns = {"last_error": "not_sent: refused", "last_error_class": "transient", "attempts": 1}
+    (message,) = world.add(priority, 1, due_in=4 * MINUTE, **columns)
+    end = world.row(message).expires_at
+    world.tools.breakers.reset(Channel.EMAIL, "postal")
+    assert recall.run(fresh(world)) == 1
+    row = world.row(message)
+    assert (waits(world, [message]), row.expires_at, row.attempts) == ([0], end, 1)
+    work(world, priority)
+    assert world.row(message).status == "sent"
+
+
+def test_they_are_called_once_since_each_try_costs_an_attempt(world, recall, monkeypatch):
+    monkeypatch.setattr(growing, "STALE", 0.3)
+    world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
+    recall.run(fresh(world))
+    world.tools.breakers.reset(Channel.EMAIL, "postal")
+    recall.run(fresh(world))
+    retry = world.one("P3", due_in=4 * MINUTE, last_error="421: busy", last_error_class="transient")
+    other = world.one("P3", due_in=4 * MINUTE, last_error="no gateway is healthy")
+    wait_for(lambda: recall.run(fresh(world)))
+    assert waits(world, [retry, other]) == [4, 0]
+
+
 def test_what_waits_for_anything_else_is_left_alone_by_a_gateway(world, recall):
     world.tools.breakers.trip(Channel.EMAIL, "postal", "it refuses everything")
     recall.run(fresh(world))
     others = waiting_for(world, SLOW)
-    retries = world.add("P3", 2, due_in=40 * MINUTE, last_error="421: busy")
+    retries = world.add("P3", 2, due_in=40 * MINUTE, last_error="550: no", last_error_class="unreachable")
     world.tools.breakers.reset(Channel.EMAIL, "postal")
     assert recall.run(fresh(world)) == 0
     assert waits(world, [*others, *retries]) == [40] * 6

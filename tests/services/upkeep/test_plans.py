@@ -28,6 +28,7 @@ STATEMENTS = {
             "shares": [0.5],
             "gateways": [None],
             "ours": [True],
+            "retries": [True],
         },
         {DUE, "message_queue_p1_pkey"},
     ),

@@ -6,9 +6,13 @@ import pytest
 
 from app import settings as config
 from app.bootstrap import build
+from app.db.sql import run
 from app.domain.vocabulary import Priority
+from app.queue import PACKAGE
 from app.services.deliveries import count_deliveries
 from app.services.throughput import Span, forget_throughput, lane_rates, read_throughput
+
+RATES = ("gateway_rates", "lane_rates")
 
 
 @pytest.fixture
@@ -22,12 +26,12 @@ def app(database_url, redis_url):
 def told(app):
     """Writes events that happened so long ago."""
 
-    def told(kind, *, ago, priority="P3", count=1):
+    def told(kind, *, ago, priority="P3", count=1, source="worker"):
         with app.engine.begin() as conn:
             conn.exec_driver_sql(
                 "INSERT INTO delivery_events (message_id, priority, event_type, gateway, source, recorded_at)"
-                " SELECT 1, %s, %s, 'postal', 'worker', now() - %s FROM generate_series(1, %s)",
-                (priority, kind, ago, count),
+                " SELECT 1, %s, %s, 'postal', %s, now() - %s FROM generate_series(1, %s)",
+                (priority, kind, source, ago, count),
             )
 
     return told
@@ -47,6 +51,19 @@ def test_each_event_is_in_one_minute_and_one_hour(app, told):
         found = read_throughput(app.engine, span, now=now())
         assert (found.total("queued"), found.total("sent")) == (5, 6), span
         assert sum(each.by_priority.get("P1", 0) for each in found.slices) == 2
+
+
+def test_what_a_gateway_says_that_it_sends_is_not_counted_a_second_time(app, told):
+    told("sent", ago=timedelta(minutes=4), count=3)
+    told("sent", ago=timedelta(minutes=4), count=3, source="postal")
+    told("sent", ago=timedelta(minutes=4), source="ledger")
+    for _ in range(2):
+        count_deliveries(app.tools)
+    assert read_throughput(app.engine, Span.HOUR, now=now()).total("sent") == 4
+    with app.engine.connect() as conn:
+        parameters = {"window": timedelta(hours=1), "counted": 1_000}
+        sent = {name: run(conn, PACKAGE, name, parameters).one().sent for name in RATES}
+    assert sent == {"gateway_rates": 4, "lane_rates": 4}
 
 
 def test_a_chart_has_a_slice_for_each_step_whether_something_was_sent_or_not(app):
