@@ -33,7 +33,7 @@ from app.services.sending.requests import Queue, Requests, Work
 from app.services.sending.restraining import restrained
 from app.services.sending.tools import Tools
 from app.services.sending.ways import chain_of, standing_of
-from app.services.sending.withholding import withheld
+from app.services.sending.withholding import LAST_MOMENT, withheld
 
 log = structlog.get_logger(__name__)
 
@@ -182,9 +182,15 @@ class ClaimRun:
         for gateway, members in assignment.by_gateway.items():
             for message in members:
                 if message.id in waits:
-                    self._ending.put_back([message], *waits[message.id], why="limit")
+                    wait, reason = waits[message.id]
+                    self._ending.put_back([message], self._in_time(message, wait), reason, why="limit")
                 else:
                     self._queue.append((gateway, message))
+
+    def _in_time(self, message: Claimed, wait: timedelta) -> timedelta:
+        """Let nobody expire before its time is over: until then a limit may be raised or reset."""
+        left = message.expires_at - self._tools.now() - LAST_MOMENT
+        return min(wait, left) if self._lane.on_clock and left > LAST_MOMENT else wait
 
     def _next(self, free: int) -> list[tuple[Work, Request]]:
         if not self._may_start():

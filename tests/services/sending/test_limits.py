@@ -72,12 +72,17 @@ def test_an_alert_does_not(world):
     assert {world.row(message).expires_at for message in messages} == {end}
 
 
-def test_an_alert_that_cannot_wait_so_long_expires(world):
+def test_an_alert_that_cannot_wait_so_long_expires_when_its_time_is_over(world):
     world.limit("domain", "slow.example", max_per_hour=1)
     end = world.clock() + timedelta(minutes=1)
     messages = [
         world.one("P1", recipient_address=f"r{number}@slow.example", expires_at=end) for number in range(2)
     ]
+    work(world, "P1")
+    assert world.statuses(messages) == {"sent": 1, "pending": 1}
+    (row,) = [row for row in map(world.row, messages) if row.status == "pending"]
+    assert timedelta(0) < end - row.scheduled_for < timedelta(seconds=2)
+    world.change(row, scheduled_for=world.clock(), expires_at=world.clock() + timedelta(seconds=1))
     work(world, "P1")
     assert world.statuses(messages) == {"sent": 1, "expired": 1}
 
