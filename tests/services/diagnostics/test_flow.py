@@ -439,11 +439,12 @@ def test_each_event_is_counted_once_and_inferred_deliveries_not_at_all(app, tabl
     (message,) = table.messages("P3")
     for kind in ("sent", "delivered"):
         table.event(message, "P3", kind, age="10 min")
-    table(
-        "INSERT INTO delivery_events (message_id, priority, event_type, gateway, source, recorded_at)"
-        " VALUES (%s, 'P3', 'delivered', 'postal', 'worker', now() - interval '9 min')",
-        message,
-    )
+        # The gateway's word for sending is no second one, and neither is ours for a delivery.
+        table(
+            "INSERT INTO delivery_events (message_id, priority, event_type, gateway, source, recorded_at)"
+            " VALUES (%s, 'P3', %s, 'postal', 'worker', now() - interval '9 min')",
+            *(message, kind),
+        )
     table.event(message, "P3", "delivered", age="5 s")
     count_deliveries(app.tools)
     count_deliveries(app.tools)
